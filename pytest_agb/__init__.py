@@ -1,0 +1,84 @@
+"""Sandbox sessions of the AGB cloud as pytest fixtures.
+
+The names below are public, and loaded on first use: every pytest run in the user's environment imports this
+package, and must not pay for httpx.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_agb.client import (
+        AGB,
+        AGBError,
+        AGBTimeoutError,
+        AuthenticationError,
+        ClientSettings,
+        CodeExecutionResult,
+        CommandResult,
+        CreateSessionParams,
+        ExecutionError,
+        ImageNotFoundError,
+        InvalidRequestError,
+        MissingKeyError,
+        NotFoundError,
+        ProtocolError,
+        QuotaError,
+        RefusedError,
+        Result,
+        RetrySettings,
+        Session,
+        SessionResult,
+        ThrottledError,
+        ToolError,
+        UnavailableError,
+    )
+
+    __version__: str
+
+__all__ = [
+    "AGB",
+    "AGBError",
+    "AGBTimeoutError",
+    "AuthenticationError",
+    "ClientSettings",
+    "CodeExecutionResult",
+    "CommandResult",
+    "CreateSessionParams",
+    "ExecutionError",
+    "ImageNotFoundError",
+    "InvalidRequestError",
+    "MissingKeyError",
+    "NotFoundError",
+    "ProtocolError",
+    "QuotaError",
+    "RefusedError",
+    "Result",
+    "RetrySettings",
+    "Session",
+    "SessionResult",
+    "ThrottledError",
+    "ToolError",
+    "UnavailableError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version  # takes longer than everything else here
+
+        value: object = version("pytest-agb")
+    elif name in __all__:
+        from pytest_agb import client  # brings httpx
+
+        value = getattr(client, name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,103 @@
+"""What the environment says of the AGB account: key, endpoint, timeout.
+
+The official SDK's variables and precedence (an explicit value, then the process environment, then
+``.env`` in the working directory, then the default), in one place for the plugin and the client.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The service's address where nothing else is said (official SDK 0.12.0).
+DEFAULT_ENDPOINT = "https://sdk-api.agb.cloud"
+#: Seconds that a call may take where nothing else is said (official SDK 0.12.0: 60,000 ms).
+DEFAULT_TIMEOUT_SECONDS = 60.0
+
+
+class EnvironmentValueError(ValueError):
+    """A variable holds what can't be used; the message names the variable and the remedy."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where the service is and who is calling.
+
+    ``api_key`` is ``None`` where there is none; an empty key (a CI secret that is not set) counts as none.
+    """
+
+    api_key: str | None = field(repr=False)
+    endpoint: str
+    timeout_seconds: float
+
+
+def read_account(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Account:
+    """Read ``AGB_API_KEY``, ``AGB_ENDPOINT`` and ``AGB_TIMEOUT_MS`` from ``environ``, then from ``.env``.
+
+    Unlike the SDK, nothing of ``.env`` is written into the process environment.
+
+    Raises:
+        EnvironmentValueError: the timeout is not a whole number of at least 1 ms, or the endpoint is no URL.
+    """
+    environ = os.environ if environ is None else environ
+    file_values = _read_dotenv((directory or Path.cwd()) / ".env")
+
+    def value(name: str) -> str:
+        # The SDK lets an existing variable win over `.env`; an empty one counts as not set.
+        return (environ.get(name) or file_values.get(name) or "").strip()
+
+    return Account(
+        api_key=value("AGB_API_KEY") or None,
+        endpoint=normalize_endpoint(value("AGB_ENDPOINT") or DEFAULT_ENDPOINT, source="AGB_ENDPOINT"),
+        timeout_seconds=_timeout(value("AGB_TIMEOUT_MS")),
+    )
+
+
+def normalize_endpoint(text: str, *, source: str = "endpoint") -> str:
+    """Turn ``text`` into a base URL without a trailing slash; a bare ``host[:port]`` is called over https.
+
+    Raises:
+        EnvironmentValueError: ``text`` can't be a base URL; the message starts with ``source``.
+    """
+    from urllib.parse import urlsplit
+
+    url = text if "://" in text else f"https://{text}"
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme.lower() in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        valid = False
+    if not valid or parts.query or parts.fragment or "@" in parts.netloc or " " in url:
+        raise EnvironmentValueError(
+            f"{source}: {_without_userinfo(text)!r} is not a base URL; give one such as {DEFAULT_ENDPOINT!r}"
+        )
+    scheme, rest = url.split("://", 1)
+    return f"{scheme.lower()}://{rest}".rstrip("/")
+
+
+def _without_userinfo(text: str) -> str:
+    """A URL may carry a password before the ``@``; an error must not repeat it."""
+    return text.rpartition("@")[2] if "@" in text else text
+
+
+def _timeout(text: str) -> float:
+    if not text:
+        return DEFAULT_TIMEOUT_SECONDS
+    if not text.isdigit() or int(text) == 0:
+        raise EnvironmentValueError(
+            f"AGB_TIMEOUT_MS: {text!r} is not a number of milliseconds; give a whole number such as 60000"
+        )
+    return int(text) / 1000
+
+
+def _read_dotenv(path: Path) -> Mapping[str, str | None]:
+    if not path.is_file():
+        return {}
+    from dotenv import dotenv_values  # only where there is such a file: start-up time
+
+    return dotenv_values(path)

@@ -1,0 +1,126 @@
+"""The pytest plugin: a table of contents of what pytest sees of us.
+
+Every pytest run in the user's environment imports this module, so it imports nothing that a run without
+sessions does not need: neither httpx nor filelock nor anything of `client`, `pool` or `local`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_agb import hookspecs, marker, options
+from pytest_agb.fixtures import (
+    _agb_pool,
+    agb,
+    agb_image,
+    agb_session,
+    agb_session_factory,
+    agb_session_params,
+)
+from pytest_agb.settings import CLOUD, LOCAL, Settings
+from pytest_agb.stash import SETTINGS
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
+__all__ = [
+    "_agb_pool",
+    "agb",
+    "agb_image",
+    "agb_session",
+    "agb_session_factory",
+    "agb_session_params",
+    "pytest_addhooks",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_configure_node",
+    "pytest_generate_tests",
+    "pytest_report_header",
+    "pytest_runtest_setup",
+    "pytest_sessionfinish",
+]
+
+#: Key of our settings in what xdist's controller sends to each worker.
+_WORKER_INPUT = "agb_settings"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks that a project can implement."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Resolve the settings in the controller; take them as they are in a worker."""
+    config.addinivalue_line("markers", marker.DESCRIPTION)
+    worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker_input is None:
+        config.stash[SETTINGS] = options.resolve(config)
+    else:
+        config.stash[SETTINGS] = Settings.from_wire(worker_input[_WORKER_INPUT])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Hand the settings to an xdist worker, over xdist's own channel."""
+    node.workerinput[_WORKER_INPUT] = node.config.stash[SETTINGS].to_wire()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is in force."""
+    settings = config.stash[SETTINGS]
+    return [
+        f"agb: {_describe_backend(settings)}, image {', '.join(settings.images)}, "
+        f"scope {settings.scope}, run {settings.run_id}"
+    ] + _isolation_notice(settings)
+
+
+def _describe_backend(settings: Settings) -> str:
+    if settings.backend == LOCAL:
+        return "local sandboxes"
+    return f"cloud {settings.endpoint}" + ("" if settings.api_key else " (AGB_API_KEY is not set)")
+
+
+def _isolation_notice(settings: Settings) -> list[str]:
+    """With ``any`` or ``none`` commands may see this machine: that must not go unnoticed."""
+    if settings.backend == CLOUD or settings.local_isolation not in ("any", "none"):
+        return []
+    from pytest_agb.local import isolation  # only where it was asked for: start-up time
+
+    in_force = isolation.choose(settings.local_isolation)
+    return [f"agb: {isolation.NOT_ISOLATED}"] if in_force == "none" else []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test once with each image asked for, unless its marker names one."""
+    images = metafunc.config.stash[SETTINGS].images
+    if len(images) > 1 and "agb_image" in metafunc.fixturenames and not marker.names_image(metafunc.definition):
+        metafunc.parametrize("agb_image", images, indirect=True)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a marker that the configured scope would ignore, in the setup of the test that carries it."""
+    reason = marker.ignored(item, item.config.stash[SETTINGS].scope)
+    if reason:
+        pytest.fail(reason, pytrace=False)
+
+
+@pytest.hookimpl(trylast=True)  # in the controller that is after xdist has ended its workers
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the run's directory, if the run had one and nothing in it is needed any more."""
+    if hasattr(session.config, "workerinput"):
+        return
+    from pytest_agb import rundir
+
+    run_id = session.config.stash[SETTINGS].run_id
+    if rundir.exists(run_id):
+        from pytest_agb.pool import tidy_up  # the run used sessions, so some process has paid for this already
+
+        tidy_up(run_id)

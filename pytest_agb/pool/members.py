@@ -1,0 +1,71 @@
+"""Who is alive in a run: each of its processes holds a lock on a file of its own.
+
+A process id deceives (it is reused, and another inside a container that shares the directory); a POSIX lock
+(`fcntl.lockf`) ends with its process, however that ends, and is not inherited by a forked child.
+It also ends when the process closes *any* descriptor of the file: so a process never opens its own file again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+
+
+class Member:
+    """This process's membership in a run, from its making to `leave`."""
+
+    def __init__(self, directory: Path, role: str) -> None:
+        """Join the run whose members are in ``directory``; ``role`` is for people who look there."""
+        directory.mkdir(mode=0o700, exist_ok=True)
+        self.name = f"{role}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._path = directory / self.name
+        # Locked under a name that nobody looks at, then shown: a member is never seen unlocked.
+        hidden = directory / f".{self.name}"
+        self._descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        hidden.rename(self._path)
+
+    def leave(self) -> None:
+        """End the membership."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def any_alive(directory: Path) -> bool:
+    """Whether a process other than this one is a member. The files of the dead are removed.
+
+    Not for a member itself: looking at its own file would end its lock.
+    """
+    try:
+        names = [entry.name for entry in os.scandir(directory) if not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return False
+    return any([_alive(directory / name) for name in names])
+
+
+def _alive(path: Path) -> bool:
+    try:
+        if is_locked(path):
+            return True
+    except FileNotFoundError:
+        return False
+    path.unlink(missing_ok=True)
+    return False
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the lock on the file at ``path``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # POSIX allows either for "held by another"
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,57 @@
+"""Where a run keeps its state on this host: one directory per user, in it one per run.
+
+Standard library only: the controller looks here at the end of every run, whether it used sessions or not.
+
+::
+
+    <temp directory>/pytest-agb-<user id>/     mode 0700, ours
+        joining.lock                           held while a process joins a run or removes its directory
+        <run id>/
+            members/                           a locked file for each living process of the run
+            account.json                       which account's sessions these are, without the key
+            slots.sqlite3                      the sessions
+            server.lock, server.json, server.alive, server.log, sandboxes/    the run's local server
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+
+class RunDirectoryError(OSError):
+    """The user's directory can't be trusted; the message names it and the remedy."""
+
+
+def base() -> Path:
+    """The user's directory, which may not exist yet."""
+    return Path(tempfile.gettempdir()) / f"pytest-agb-{os.getuid()}"
+
+
+def path(run_id: str) -> Path:
+    """The directory of a run, which may not exist yet."""
+    return base() / run_id
+
+
+def exists(run_id: str) -> bool:
+    """Whether any process of the run has needed state on this host."""
+    return hasattr(os, "getuid") and path(run_id).is_dir()
+
+
+def make_base() -> Path:
+    """Make the user's directory, or see that it is the user's own.
+
+    Raises:
+        RunDirectoryError: somebody else's directory, or a link, has its name. On a shared temp directory
+            anyone may have put it there.
+    """
+    directory = base()
+    directory.mkdir(mode=0o700, exist_ok=True)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise RunDirectoryError(
+            f"{directory} is not a directory that only you can use; remove it, or set TMPDIR to one of your own"
+        )
+    return directory

@@ -1,0 +1,39 @@
+"""What every test stands on: an environment without an account, and a temp directory that must end empty."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+#: Variables that would change what a run does: the account's, pytest's, and those of CI systems.
+_LEFT_OUT = ("AGB_", "PYTEST_", "GITHUB_", "GITLAB_", "CI", "CIRCLE", "BUILDKITE", "BUILD_", "TF_BUILD", "JENKINS_")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(_LEFT_OUT):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def temp_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A TMPDIR of the test's own, so that what a run leaves behind can be seen."""
+    directory = tmp_path / "tmp"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    return directory
+
+
+@pytest.fixture
+def left_behind(temp_directory: Path) -> Iterator[None]:
+    """The run under test must leave no state of its own in the temp directory."""
+    from deadline import eventually
+
+    yield
+    eventually(lambda: not list(temp_directory.glob("pytest-agb-*/*run-*")), "the run's directory is gone")

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from standin import StandIn
+
+
+@pytest.fixture(autouse=True)
+def local_isolation(pytester: pytest.Pytester) -> None:
+    """These tests are about pytest: they hold on a machine without namespaces too."""
+    pytester.makeini("[pytest]\nagb_local_isolation = any\n")
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> StandIn:  # type: ignore[misc]
+    """A stand-in service, set in the environment as the cloud is: its account is what the suite sees."""
+    with StandIn() as service:
+        monkeypatch.setenv("AGB_ENDPOINT", service.endpoint)
+        monkeypatch.setenv("AGB_API_KEY", service.api_key)
+        yield service
+
+
+@pytest.fixture
+def seen(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory where tests of the suite under test leave what they saw; ``SEEN`` names it to them."""
+    directory = pytester.path / "seen"
+    directory.mkdir()
+    monkeypatch.setenv("SEEN", str(directory))
+    return directory

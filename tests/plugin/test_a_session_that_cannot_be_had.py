@@ -1,0 +1,166 @@
+"""It is an error in the test that asked, which says why and what to do; never a skip, never a hang."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from standin import StandIn
+
+SUITE = """
+    import pytest
+
+    @pytest.mark.parametrize("number", range(5))
+    def test_it(agb_session, number): pass
+
+    def test_without(): pass
+"""
+
+
+def test_wrong_key_is_remembered(
+    pytester: pytest.Pytester, cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGB_API_KEY", "ako-wrong-one")
+    pytester.makepyfile(SUITE)
+
+    result = pytester.runpytest_subprocess()
+
+    result.assert_outcomes(errors=5, passed=1)
+    result.stdout.fnmatch_lines(["no AGB session: *request ID *Check AGB_API_KEY*"])
+    assert cloud.requests["/mcp/createSession"] == 1
+    assert "ako-wrong-one" not in result.stdout.str() + result.stderr.str()
+
+
+def test_wrong_key_is_remembered_over_workers(
+    pytester: pytest.Pytester, cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGB_API_KEY", "ako-wrong-one")
+    pytester.makepyfile(SUITE)
+
+    pytester.runpytest_subprocess("-n2").assert_outcomes(errors=5, passed=1)
+
+    assert cloud.requests["/mcp/createSession"] <= 2  # both may ask before either has its answer
+
+
+def test_unknown_image_is_remembered_and_others_go_on(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.agb(image="agb-typo")
+        @pytest.mark.parametrize("number", range(5))
+        def test_unknown(agb_session, number): pass
+
+        def test_known(agb_session): pass
+        """
+    )
+    result = pytester.runpytest_subprocess()
+
+    result.assert_outcomes(errors=5, passed=1)
+    result.stdout.fnmatch_lines(["no AGB session: *agb-typo*request ID *image-management*"])
+    assert cloud.requests["/mcp/createSession"] == 2
+    assert cloud.live_sessions() == []
+
+
+def test_cloud_without_a_key(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(SUITE)
+
+    result = pytester.runpytest_subprocess("--agb-backend=cloud")
+
+    result.assert_outcomes(errors=5, passed=1)
+    result.stdout.fnmatch_lines(["agb: cloud *(AGB_API_KEY is not set)*"])
+    result.stdout.fnmatch_lines(["no AGB session: there is no API key*AGB_API_KEY*--agb-backend=local*"])
+
+
+def test_unreachable_endpoint(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:  # bound and not listening: the port refuses
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AGB_ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        monkeypatch.setenv("AGB_API_KEY", "ako-1")
+        pytester.makepyfile("def test_it(agb_session): pass")
+
+        result = pytester.runpytest_subprocess()
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["no AGB session: *AGB_ENDPOINT*"])
+
+
+def test_endpoint_that_answers_html(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    cloud.fault("/mcp/createSession", "html")
+    pytester.makepyfile("def test_it(agb_session): pass")
+
+    result = pytester.runpytest_subprocess()
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["no AGB session: *AGB_ENDPOINT*proxy or login page*"])
+    assert cloud.live_sessions() == []
+
+
+def test_a_lost_answer_leaves_no_session(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    cloud.fault("/mcp/createSession", "drop_after")
+    pytester.makepyfile("def test_it(agb_session): pass")
+
+    pytester.runpytest_subprocess().assert_outcomes(errors=1)
+
+    assert cloud.requests["/mcp/createSession"] == 1
+    assert cloud.live_sessions() == []
+
+
+def test_a_delete_that_fails_for_a_while_is_tried_again(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    cloud.fault("/mcp/releaseSessionAsync", "503", times=2)
+    pytester.makepyfile("def test_it(agb_session): pass")
+
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+    assert cloud.live_sessions() == []
+
+
+def test_a_delete_that_fails_for_good_is_an_error_that_names_the_session(
+    pytester: pytest.Pytester, cloud: StandIn
+) -> None:
+    cloud.fault("/mcp/releaseSessionAsync", "503", times=1000)
+    pytester.makepyfile("def test_it(agb_session): pass")
+
+    result = pytester.runpytest_subprocess()
+
+    result.assert_outcomes(passed=1, errors=1)
+    (session_id,) = cloud.live_sessions()
+    result.stdout.fnmatch_lines([f"AGB session {session_id} may be left behind: could not be deleted: *"])
+
+
+def test_isolation_that_is_not_to_be_had_names_the_remedy(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, temp_directory: Path
+) -> None:
+    """Where user namespaces are forbidden ``auto`` refuses; here an older kernel's answer is played."""
+    pytester.makeini("[pytest]\n")
+    pytester.makeconftest(
+        """
+        from pytest_agb.local import isolation
+
+        isolation.why_not = lambda: "no user namespaces here. Use --agb-local-isolation=any"
+        """
+    )
+    pytester.makepyfile(SUITE)
+
+    result = pytester.runpytest_subprocess()
+
+    result.assert_outcomes(errors=5, passed=1)
+    result.stdout.fnmatch_lines(["no AGB session: *no user namespaces here. Use --agb-local-isolation=any*"])
+
+
+def test_a_missing_extra_is_named(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makeconftest(
+        """
+        import importlib.util
+
+        real = importlib.util.find_spec
+        importlib.util.find_spec = lambda name, *rest: None if name == "uvicorn" else real(name, *rest)
+        """
+    )
+    pytester.makepyfile("def test_it(agb_session): pass")
+
+    result = pytester.runpytest_subprocess()
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["no AGB session: local sandboxes need uvicorn: pip install 'pytest-agb[[]local[]]'*"])

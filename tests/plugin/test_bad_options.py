@@ -1,0 +1,82 @@
+"""Every option and ini value that can't be used is a usage error that names it and the remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+BAD = [
+    ("labels", "project", "*no '=' in 'project'*key=value*"),
+    ("labels", "=demo", "*a label key is empty*'demo'*"),
+    ("labels", "project=", "*value of label 'project' is empty*"),
+    ("labels", "a=1,,b=2", "*no '=' in ''*"),
+    ("labels", "agb_run=mine", "*'agb_run' is reserved*"),
+    ("labels", "created_by=me", "*'created_by' is reserved*"),
+    ("labels", "a=1,a=2", "*label 'a' is given twice*"),
+    ("scope", "test", "*'test' is none of function, class, module, package, session*"),
+    ("backend", "clod", "*'clod' is none of auto, cloud, local*"),
+    ("local-isolation", "chroot", "*'chroot' is none of auto, any, namespaces, none*"),
+    ("idle-timeout", "5m", "*'5m' is no idle timeout*whole seconds*"),
+    ("idle-timeout", "0", "*'0' is no idle timeout*"),
+    ("run-id", "Nightly Build", "*'Nightly Build' can't start a run ID*a-z*"),
+    ("image", " ", "*an image ID is empty*"),
+]
+
+
+@pytest.mark.parametrize(("word", "text", "message"), BAD)
+def test_on_the_command_line(pytester: pytest.Pytester, word: str, text: str, message: str) -> None:
+    pytester.makepyfile("def test_it(): raise AssertionError('collected although an option is wrong')")
+
+    result = pytester.runpytest_subprocess(f"--agb-{word}={text}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --agb-{word}: {message}"])
+
+
+@pytest.mark.parametrize(("word", "text", "message"), [bad for bad in BAD if bad[1].strip()])
+def test_in_an_ini_file(pytester: pytest.Pytester, word: str, text: str, message: str) -> None:
+    name = "agb_" + word.replace("-", "_")
+    pytester.makeini(f"[pytest]\n{name} = {text}\n")
+
+    result = pytester.runpytest_subprocess()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: ini value {name}: {message}"])
+
+
+def test_under_xdist_it_is_the_controller_that_refuses(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(): pass")
+
+    result = pytester.runpytest_subprocess("-n2", "--agb-scope=test")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --agb-scope: 'test' is none of *"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("AGB_TIMEOUT_MS", "soon", "ERROR: AGB_TIMEOUT_MS: 'soon' is not a number of milliseconds*"),
+        ("AGB_ENDPOINT", "ftp://example.org", "ERROR: AGB_ENDPOINT: 'ftp://example.org' is not a base URL*"),
+    ],
+)
+def test_variables_too(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    result = pytester.runpytest_subprocess()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+
+
+def test_a_password_in_the_endpoint_is_not_repeated(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGB_ENDPOINT", "https://me:hunter2@example.org")
+
+    result = pytester.runpytest_subprocess()
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "hunter2" not in result.stderr.str() + result.stdout.str()

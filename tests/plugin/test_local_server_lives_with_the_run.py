@@ -1,0 +1,193 @@
+"""One local server per run: started when needed, shared by all workers, gone when the run is gone."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from deadline import eventually
+
+SUITE = """
+    import os, pathlib, pytest
+
+    @pytest.mark.parametrize("number", range(6))
+    def test_it(agb_session, number):
+        endpoint = agb_session.agb.endpoint
+        pathlib.Path(os.environ["SEEN"], f"{os.getpid()}-{number}").write_text(endpoint)
+        assert agb_session.code.run_code("print(6 * 7)", "python").check().logs.stdout == ["42\\\\n"]
+"""
+WAITS = """
+    import os, pathlib, time
+
+    def test_it(agb_session):
+        agb_session.command.execute_command("true").check()
+        pathlib.Path(os.environ["SEEN"], str(os.getpid())).write_text("")
+        time.sleep(60)
+"""
+
+
+def servers(temp_directory: Path) -> list[int]:
+    """Process IDs of the local servers whose run's directory is below ``temp_directory``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                directory = (entry / "cwd").readlink()
+            except OSError:
+                continue
+            if directory.is_relative_to(temp_directory) and "pytest-agb-" in str(directory):
+                found.append(int(entry.name))
+    return found
+
+
+def start(pytester: pytest.Pytester, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
+    return pytester.popen([sys.executable, "-m", "pytest", *arguments], **options)  # type: ignore[arg-type]
+
+
+needs_proc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+
+
+@needs_proc
+@pytest.mark.parametrize("arguments", [[], ["-n2"]], ids=["plain", "xdist"])
+@pytest.mark.usefixtures("left_behind")
+def test_one_for_all_workers(
+    pytester: pytest.Pytester, temp_directory: Path, seen: Path, arguments: list[str]
+) -> None:
+    pytester.makepyfile(SUITE)
+
+    pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=6)
+
+    assert len({path.read_text() for path in seen.iterdir()}) == 1
+    assert len({path.name.split("-")[0] for path in seen.iterdir()}) == max(1, 2 * len(arguments))
+    eventually(lambda: not servers(temp_directory), "the server has ended")
+
+
+@needs_proc
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("arguments", [[], ["-n2"]], ids=["plain", "xdist"])
+@pytest.mark.usefixtures("left_behind")
+def test_gone_however_the_run_ends(
+    pytester: pytest.Pytester, temp_directory: Path, seen: Path, arguments: list[str], number: signal.Signals
+) -> None:
+    pytester.makepyfile(WAITS)
+    process = start(pytester, *arguments, start_new_session=True, stdout=subprocess.DEVNULL)
+    eventually(lambda: list(seen.iterdir()), "the test has its session")
+    assert servers(temp_directory)
+
+    os.killpg(process.pid, number)  # the test's own group: pytest and its workers
+    process.wait()
+
+    eventually(lambda: not servers(temp_directory), "the server has ended")
+
+
+@needs_proc
+@pytest.mark.usefixtures("left_behind")
+def test_survives_the_worker_that_started_it(pytester: pytest.Pytester, temp_directory: Path, seen: Path) -> None:
+    pytester.makepyfile(
+        """
+        import os, pathlib, pytest, time
+
+        SEEN = pathlib.Path(os.environ["SEEN"])
+
+        def wait_for(name):
+            deadline = time.monotonic() + 30
+            while not (SEEN / name).exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+        def test_starts_the_server_and_dies(agb_session):
+            (SEEN / "started").write_text(agb_session.agb.endpoint)
+            wait_for("joined")
+            os._exit(3)
+
+        def test_uses_it(agb_session_factory):
+            wait_for("started")
+            first = agb_session_factory()
+            (SEEN / "joined").write_text("")
+            assert first.agb.endpoint == (SEEN / "started").read_text()
+            for _ in range(20):
+                agb_session_factory().command.execute_command("true").check()
+        """
+    )
+    result = pytester.runpytest_subprocess("-n2", "--dist=load")
+
+    result.assert_outcomes(passed=1, failed=1)
+    eventually(lambda: not servers(temp_directory), "the server has ended")
+
+
+@needs_proc
+def test_a_server_that_was_killed_is_replaced(pytester: pytest.Pytester, temp_directory: Path) -> None:
+    pytester.makepyfile(
+        """
+        import json, os, pathlib, signal, tempfile, time
+
+        def test_kills_it(agb_session):
+            (run,) = pathlib.Path(tempfile.gettempdir()).glob("pytest-agb-*/run-*")
+            pids = [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit()
+                    and os.path.realpath(entry / "cwd") == str(run)]
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            while agb_session.command.execute_command("true").success:
+                time.sleep(0.01)
+
+        def test_has_another(agb_session):
+            agb_session.command.execute_command("true").check()
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
+
+
+def test_holds_no_descriptor_of_pytest(pytester: pytest.Pytester, temp_directory: Path) -> None:
+    """``pytest -s | cat`` ends with pytest: end-of-file comes while a second run keeps... nothing open."""
+    pytester.makepyfile("def test_it(agb_session): agb_session.command.execute_command('sleep 300 &').check()")
+    process = start(pytester, "-s", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    output, _ = process.communicate(timeout=60)  # returns at end-of-file, which the server would hold back
+
+    assert process.returncode == 0, output.decode()
+
+
+def test_imports_nothing_from_the_working_directory(pytester: pytest.Pytester, seen: Path) -> None:
+    for name in ("httpx", "starlette", "uvicorn", "json", "pytest_agb"):
+        (pytester.path / f"{name}.py").write_text(
+            f"import os, pathlib, sys\npathlib.Path(os.environ['SEEN'], '{name}').write_text(' '.join(sys.argv))\n"
+            "raise RuntimeError('imported from the working directory')\n"
+        )
+    pytester.makepyfile("def test_it(agb_session): agb_session.command.execute_command('true').check()")
+
+    # `pytest` and not `python -m pytest`, which itself puts the working directory first.
+    result = pytester.run(Path(sys.executable).with_name("pytest"), "--import-mode=importlib")
+
+    assert re.search(r"\b1 passed\b", result.stdout.str()), result.stdout.str()
+    assert list(seen.iterdir()) == []
+
+
+@needs_proc
+def test_no_secret_in_a_file_or_a_process_list(pytester: pytest.Pytester, temp_directory: Path) -> None:
+    pytester.makepyfile(
+        """
+        import pathlib, tempfile
+        from pytest_agb.stash import SETTINGS
+
+        def test_it(agb_session, pytestconfig):
+            key = pytestconfig.stash[SETTINGS].api_key
+            assert len(key) >= 32
+            assert key not in repr(pytestconfig.stash[SETTINGS]) + repr(agb_session) + repr(agb_session.agb)
+            for path in pathlib.Path(tempfile.gettempdir()).rglob("*"):
+                if path.is_file():
+                    assert key.encode() not in path.read_bytes(), path
+            for process in pathlib.Path("/proc").iterdir():
+                for name in ("cmdline", "environ"):
+                    try:
+                        text = (process / name).read_bytes() if process.name.isdigit() else b""
+                    except OSError:
+                        continue
+                    assert key.encode() not in text, process
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)

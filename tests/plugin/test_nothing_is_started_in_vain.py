@@ -1,0 +1,46 @@
+"""What runs no test with a session creates none, and starts no server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from standin import StandIn
+
+SUITE = """
+    import pytest
+
+    def test_with_session(agb_session): pass
+
+    def test_with_factory(agb_session_factory): agb_session_factory()
+
+    @pytest.mark.skip(reason="not today")
+    def test_skipped(agb_session): pass
+
+    def test_without(): pass
+"""
+IN_VAIN = [
+    pytest.param(["--collect-only"], id="collect-only"),
+    pytest.param(["--setup-plan"], id="setup-plan"),
+    pytest.param(["-k", "without"], id="deselected"),
+    pytest.param(["-k", "skipped"], id="skipped"),
+    pytest.param(["--help"], id="help"),
+    pytest.param(["--fixtures"], id="fixtures"),
+    pytest.param(["-n2", "-k", "without or skipped"], id="xdist"),
+]
+
+
+@pytest.mark.parametrize("arguments", IN_VAIN)
+def test_in_the_cloud(pytester: pytest.Pytester, cloud: StandIn, arguments: list[str]) -> None:
+    pytester.makepyfile(SUITE)
+
+    assert pytester.runpytest_subprocess(*arguments).ret == pytest.ExitCode.OK
+    assert sum(cloud.requests.values()) == 0
+
+
+@pytest.mark.parametrize("arguments", IN_VAIN)
+def test_locally(pytester: pytest.Pytester, temp_directory: Path, arguments: list[str]) -> None:
+    pytester.makepyfile(SUITE)
+
+    assert pytester.runpytest_subprocess(*arguments).ret == pytest.ExitCode.OK
+    assert not list(temp_directory.glob("pytest-agb-*"))

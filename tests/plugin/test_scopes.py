@@ -1,0 +1,118 @@
+"""A session lives exactly as long as the configured scope."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from standin import StandIn
+
+SUITE = """
+    import os, pathlib, secrets
+
+    def seen(session):
+        path = pathlib.Path(os.environ["SEEN"], secrets.token_hex(4))
+        path.write_text(session.session_id)
+
+    class TestOne:
+        def test_a(self, agb_session): seen(agb_session)
+        def test_b(self, agb_session): seen(agb_session)
+
+    class TestTwo:
+        def test_c(self, agb_session): seen(agb_session)
+"""
+# Two packages of two modules of that: 12 tests.
+EXPECTED = {"function": 12, "class": 8, "module": 4, "package": 2, "session": 1}
+
+
+@pytest.mark.parametrize(("scope", "expected"), EXPECTED.items())
+def test_as_many_sessions_as_scopes(
+    pytester: pytest.Pytester, cloud: StandIn, seen: Path, scope: str, expected: int
+) -> None:
+    for package in ("north", "south"):
+        directory = pytester.mkpydir(package)
+        for module in ("test_m", "test_n"):
+            (directory / f"{module}.py").write_text(textwrap.dedent(SUITE))
+
+    pytester.runpytest_subprocess(f"--agb-scope={scope}").assert_outcomes(passed=12)
+
+    assert len({path.read_text() for path in seen.iterdir()}) == expected
+    assert cloud.requests["/mcp/createSession"] == expected
+    assert cloud.live_sessions() == []
+
+
+@pytest.mark.parametrize("ending", ["", "assert False", "raise KeyboardInterrupt", "pytest.exit('enough')", "sys.exit(1)"])
+def test_deleted_however_the_test_ends(pytester: pytest.Pytester, cloud: StandIn, ending: str) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest, sys
+
+        def test_it(agb, agb_session, agb_session_factory, agb_image):
+            from pytest_agb import CreateSessionParams
+
+            agb_session_factory()
+            agb.create(CreateSessionParams(image_id=agb_image)).check()
+            {ending}
+        """
+    )
+    pytester.runpytest_subprocess()
+
+    assert cloud.requests["/mcp/createSession"] == 3
+    assert cloud.live_sessions() == []
+
+
+def test_deleted_when_another_fixture_fails(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def broken(agb_session):
+            raise RuntimeError("after the session was there")
+
+        def test_it(broken): pass
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(errors=1)
+
+    assert cloud.requests["/mcp/createSession"] == 1
+    assert cloud.live_sessions() == []
+
+
+def test_a_session_that_the_test_deleted_is_no_error(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    pytester.makepyfile(
+        """
+        def test_own(agb_session):
+            agb_session.delete().check()
+            result = agb_session.command.execute_command("true")
+            assert not result.success
+            assert "deleted" in result.error_message
+
+        def test_others(agb, agb_session):
+            agb.delete(agb_session).check()
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=2)
+
+    assert cloud.live_sessions() == []
+
+
+def test_two_workers_share_one_run(pytester: pytest.Pytester, cloud: StandIn, seen: Path) -> None:
+    pytester.makepyfile(
+        """
+        import os, pathlib, pytest
+
+        @pytest.mark.parametrize("number", range(6))
+        def test_it(agb_session, number, worker_id):
+            labels = agb_session.get_labels(include_reserved=True).data
+            pathlib.Path(os.environ["SEEN"], f"{worker_id}-{number}").write_text(labels["agb_run"])
+        """
+    )
+    result = pytester.runpytest_subprocess("-n2")
+
+    result.assert_outcomes(passed=6)
+    assert {path.name.split("-")[0] for path in seen.iterdir()} == {"gw0", "gw1"}
+    (run_id,) = {path.read_text() for path in seen.iterdir()}
+    result.stdout.fnmatch_lines([f"agb: *, run {run_id}"])
+    assert cloud.live_sessions() == []
