@@ -67,9 +67,13 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        from importlib.metadata import version  # takes longer than everything else here
+        from importlib.metadata import PackageNotFoundError, version  # slower than all the rest here
 
-        value: object = version("pytest-agb")
+        value: object
+        try:
+            value = version("pytest-agb")
+        except PackageNotFoundError:  # run from a source tree that is not installed
+            value = "0+unknown"
     elif name in __all__:
         from pytest_agb import client  # brings httpx
 

@@ -1,0 +1,346 @@
+"""The way in: creates, finds, lists and deletes sessions."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from typing import TYPE_CHECKING
+
+from pytest_agb import labels as label_rules
+from pytest_agb.client import answers, calls, wire
+from pytest_agb.client.errors import (
+    AGBError,
+    AGBTimeoutError,
+    AuthenticationError,
+    InvalidRequestError,
+    MissingKeyError,
+    NotFoundError,
+    ProtocolError,
+)
+from pytest_agb.client.params import CreateSessionParams
+from pytest_agb.client.results import (
+    DeleteResult,
+    GetSessionResult,
+    SessionListResult,
+    SessionResult,
+    SessionStatusResult,
+)
+from pytest_agb.client.session import Session
+from pytest_agb.client.settings import ClientSettings
+from pytest_agb.client.transport import Secret, Transport
+from pytest_agb.environment import normalize_endpoint, read_account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+#: Session IDs per page where nothing else is asked for (official SDK 0.12.0).
+DEFAULT_LIMIT = 10
+
+
+class AGB:
+    """A client of one AGB account.
+
+    What is not given is read from ``AGB_API_KEY``, ``AGB_ENDPOINT`` and ``AGB_TIMEOUT_MS``, in the
+    environment and then in ``.env``. ``timeout`` is in seconds. No request goes out before the first call.
+
+    Raises:
+        MissingKeyError: there is no key anywhere.
+        ValueError: endpoint, timeout or key can't be used.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        endpoint: str | None = None,
+        timeout: float | None = None,
+        *,
+        settings: ClientSettings | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        given = Secret((api_key or "").strip())
+        del api_key  # a failure below must not show it among the local variables
+        key, self.endpoint, timeout_seconds = _resolve(given, endpoint, timeout)
+        self.settings = settings or ClientSettings()
+        self._clock = clock
+        self._sleep = sleep
+        self._transport = Transport(
+            key, self.endpoint, timeout_seconds, self.settings, sleep=sleep, chance=chance
+        )
+
+    def __repr__(self) -> str:
+        return f"<AGB {self.endpoint}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close this process's connections. Sessions stay as they are."""
+        self._transport.close()
+
+    # ---- creating and finding ----------------------------------------------------------------------------
+
+    def create(
+        self, params: CreateSessionParams, *, reserved_labels: Mapping[str, str] | None = None
+    ) -> SessionResult:
+        """Create a session. Sent once and never again, since a lost answer may stand for a session.
+
+        ``reserved_labels`` are the plugin's own, which ``params.labels`` may not hold. Where it failed and
+        ``error.maybe_executed`` is true, a session may exist: look for it by its labels.
+        """
+        reserved = dict(reserved_labels or {})
+        try:
+            if not isinstance(params, CreateSessionParams):
+                raise InvalidRequestError(f"params must be CreateSessionParams(image_id=...), not {params!r}")
+            problem = params.invalid()
+            if not problem and reserved and params.labels:
+                problem = label_rules.refused(params.labels, on_ours=True)
+            if problem or (reserved and (problem := label_rules.invalid(reserved))):
+                raise InvalidRequestError(problem)
+            answer = self.send(
+                calls.create_session(
+                    params.image_id,
+                    {**(params.labels or {}), **reserved},
+                    params.idle_timeout_seconds,
+                    params.policy_id,
+                )
+            )
+        except AGBError as error:
+            return SessionResult.failed(error)
+        data = answers.session_data(answer, "")
+        return SessionResult(
+            True,
+            "",
+            answer.request_id,
+            session=Session(
+                self,
+                data.session_id,
+                image_id=params.image_id,
+                resource_url=data.resource_url,
+                app_instance_id=data.app_instance_id,
+                resource_id=data.resource_id,
+                reserved_labels=reserved,
+            ),
+        )
+
+    def get(self, session_id: str) -> SessionResult:
+        """Get a :class:`Session` by its ID; fails if it is released."""
+        result = self.get_session(session_id)
+        if result.data is None:
+            return SessionResult(False, result.error_message, result.request_id, result.error)
+        data = result.data
+        session = Session(
+            self,
+            data.session_id,
+            resource_url=data.resource_url,
+            app_instance_id=data.app_instance_id,
+            resource_id=data.resource_id,
+        )
+        return SessionResult(True, "", result.request_id, session=session)
+
+    def get_session(self, session_id: str) -> GetSessionResult:
+        """Get a session's attributes as the service gives them."""
+        try:
+            answer = self.send(calls.get_session(_checked_id(session_id)))
+        except AGBError as error:
+            return GetSessionResult.failed(error, http_status_code=error.http_status or 0, code=error.code)
+        data = answers.session_data(answer, session_id)
+        return GetSessionResult(
+            True, "", answer.request_id, http_status_code=answer.http_status, code=answer.code, data=data
+        )
+
+    def get_status(self, session_id: str) -> SessionStatusResult:
+        """Get a session's status. This does not keep it alive."""
+        try:
+            answer = self.send(calls.get_status(_checked_id(session_id)))
+        except AGBError as error:
+            return SessionStatusResult.failed(error, http_status_code=error.http_status or 0, code=error.code)
+        return SessionStatusResult(
+            True,
+            "",
+            answer.request_id,
+            http_status_code=answer.http_status,
+            code=answer.code,
+            status=answers.status(answer),
+        )
+
+    # ---- listing -----------------------------------------------------------------------------------------
+
+    def list(
+        self, labels: Mapping[str, str] | None = None, page: int | None = None, limit: int | None = None
+    ) -> SessionListResult:
+        """List one page of the active sessions that carry all of ``labels``; pages count from 1.
+
+        A page past the end is empty, and a success. The service has no page numbers: page N costs N requests;
+        :meth:`iter_session_ids` costs one a page.
+        """
+        page, limit = 1 if page is None else page, DEFAULT_LIMIT if limit is None else limit
+        try:
+            _check_number("page", page)
+            token: str | None = None
+            for number in range(1, page + 1):
+                answer = self._list_page(labels, limit, token)
+                token = answers.next_token(answer)
+                past_the_end = token is None and number < page
+                if past_the_end:
+                    break
+        except AGBError as error:
+            return SessionListResult.failed(error)
+        sessions = [] if past_the_end else answers.listed(answer)
+        return SessionListResult(
+            True,
+            "",
+            answer.request_id,
+            session_ids=[item.session_id for item in sessions],
+            next_token=token,
+            max_results=answers.count(answer, "maxResults", limit),
+            total_count=answers.count(answer, "count", len(sessions)),
+            sessions=sessions,
+        )
+
+    def iter_session_ids(self, labels: Mapping[str, str] | None = None, limit: int = 50) -> Iterator[str]:
+        """Give the IDs of all active sessions that carry all of ``labels``, ``limit`` per request.
+
+        Raises:
+            AGBError: a page can't be had.
+        """
+        token: str | None = None
+        seen: set[str] = set()
+        while True:
+            answer = self._list_page(labels, limit, token)
+            yield from (item.session_id for item in answers.listed(answer))
+            token = answers.next_token(answer)
+            if token is None:
+                return
+            if token in seen:
+                raise ProtocolError("Could not list sessions: the pages go round in a circle")
+            seen.add(token)
+
+    def _list_page(self, labels: Mapping[str, str] | None, limit: int, token: str | None) -> wire.Answer:
+        _check_number("limit", limit)
+        if labels and (problem := label_rules.invalid(labels)):
+            raise InvalidRequestError(problem)
+        return self.send(calls.list_sessions(labels or {}, limit, token))
+
+    # ---- deleting ----------------------------------------------------------------------------------------
+
+    def delete(self, session: Session, *, timeout_seconds: float | None = None) -> DeleteResult:
+        """Delete a session and wait until it is gone; one that is gone already is no failure."""
+        limit = self.settings.delete_timeout_seconds if timeout_seconds is None else timeout_seconds
+        try:
+            if not isinstance(session, Session):
+                raise InvalidRequestError(f"delete takes a Session, not {session!r}")
+            if not self.same_account(session.agb):
+                # There, "not found" would mean nothing, and pass for success.
+                raise InvalidRequestError(
+                    f"{session!r} belongs to another account: delete it through its own AGB"
+                )
+            if session.released:
+                return DeleteResult(True)
+            result = self.release(session.session_id)
+            if result.success:
+                session.mark_released()
+                self._wait_until_gone(session.session_id, limit)
+        except AGBError as error:
+            return DeleteResult.failed(error)
+        return result
+
+    def release(self, session_id: str) -> DeleteResult:
+        """Ask for a session's end without waiting for it; one that is gone already is no failure."""
+        try:
+            answer = self.send(calls.release(_checked_id(session_id)))
+        except NotFoundError as error:
+            return DeleteResult(True, "", error.request_id)
+        except AGBError as error:
+            return DeleteResult.failed(error)
+        return DeleteResult(True, "", answer.request_id)
+
+    def is_gone(self, session_id: str) -> bool:
+        """Whether a session is over. One that is being deleted is not.
+
+        Raises:
+            AGBError: the service does not say.
+        """
+        try:
+            return answers.is_gone(answers.status(self.send(calls.get_status(_checked_id(session_id)))))
+        except NotFoundError:
+            return True
+
+    def _wait_until_gone(self, session_id: str, timeout_seconds: float) -> None:
+        end = self._clock() + timeout_seconds
+        wait = self.settings.delete_poll_first_seconds
+        trouble: AGBError | None = None
+        while True:
+            try:
+                if self.is_gone(session_id):
+                    return
+                trouble = None
+            except AuthenticationError:
+                raise
+            except AGBError as error:  # the release is accepted; one bad answer later changes nothing
+                trouble = error
+            if self._clock() + wait > end:
+                raise AGBTimeoutError(
+                    f"Session {session_id} is still being deleted after {timeout_seconds:g} s"
+                    + (f"; the last answer was: {trouble.message}" if trouble else ""),
+                    hint="The service accepted the release and may well finish it",
+                    maybe_executed=True,
+                )
+            self._sleep(wait)
+            wait = min(wait * 1.6, self.settings.delete_poll_longest_seconds)
+
+    # ---- for the layers around ---------------------------------------------------------------------------
+
+    def same_account(self, other: AGB) -> bool:
+        """Whether ``other`` calls the same endpoint with the same key."""
+        return self is other or (
+            self.endpoint == other.endpoint and self._transport.key == other._transport.key
+        )
+
+    def send(self, request: wire.Request) -> wire.Answer:
+        """Send a request of :mod:`pytest_agb.client.wire`, and raise an :class:`AGBError` if it fails."""
+        return self._transport.send(request)
+
+    def redact(self, text: str) -> str:
+        """Blot the API key out of a text."""
+        return self._transport.redact(text)
+
+
+def _resolve(given: Secret, endpoint: str | None, timeout: float | None) -> tuple[Secret, str, float]:
+    if timeout is not None and not timeout > 0:
+        raise InvalidRequestError(f"timeout must be seconds, more than 0, not {timeout!r}")
+    environ = dict(os.environ)
+    if endpoint:  # then the environment's endpoint is not looked at, right or wrong
+        environ["AGB_ENDPOINT"] = normalize_endpoint(endpoint.strip())
+    if timeout is not None:
+        environ["AGB_TIMEOUT_MS"] = str(max(1, round(timeout * 1000)))
+    account = read_account(environ)
+    key = given if given.reveal() else Secret(account.api_key or "")
+    if not key.reveal():
+        raise MissingKeyError("There is no AGB API key")
+    if not (key.reveal().isascii() and key.reveal().isprintable()) or " " in key.reveal():
+        raise MissingKeyError(
+            "The AGB API key holds characters that no key has, such as blanks or line breaks"
+        )
+    return key, account.endpoint, timeout if timeout is not None else account.timeout_seconds
+
+
+def _checked_id(session_id: object) -> str:
+    if not isinstance(session_id, str) or not session_id.strip():
+        raise InvalidRequestError(f"session_id must be a session's ID, not {session_id!r}")
+    return session_id
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRequestError(f"{name} must be a whole number, at least 1, not {value!r}")

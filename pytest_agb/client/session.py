@@ -1,0 +1,233 @@
+"""One session: its modules, labels, details and end."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pytest_agb import labels as label_rules
+from pytest_agb.client import answers, calls, verdict, wire
+from pytest_agb.client.code import Code
+from pytest_agb.client.command import Command
+from pytest_agb.client.errors import AGBError, InvalidRequestError, NotFoundError, ProtocolError, ToolError
+from pytest_agb.client.file_system import FileSystem
+from pytest_agb.client.results import (
+    DeleteResult,
+    McpToolResult,
+    McpToolsResult,
+    OperationResult,
+    SessionMetricsResult,
+    SessionStatusResult,
+)
+from pytest_agb.client.tools import ToolOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from pytest_agb.client.agb import AGB
+
+
+class Session:
+    """A sandbox of the AGB cloud. As a context manager it deletes itself at the end.
+
+    ``reserved_labels`` are the plugin's labels that this session is known to carry; ``None`` means that
+    they are not known, and are looked up before labels are set.
+    """
+
+    def __init__(
+        self,
+        agb: AGB,
+        session_id: str,
+        *,
+        image_id: str = "",
+        resource_url: str = "",
+        app_instance_id: str = "",
+        resource_id: str = "",
+        reserved_labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self.agb = agb
+        self.session_id = session_id
+        self.image_id = image_id
+        self.resource_url = resource_url
+        self.app_instance_id = app_instance_id
+        self.resource_id = resource_id
+        self._reserved = None if reserved_labels is None else dict(reserved_labels)
+        self._released = False
+        tools = _Tools(self)
+        self.code = Code(tools)
+        self.command = Command(tools)
+        self.file_system = self.file = FileSystem(tools)
+
+    def __repr__(
+        self,
+    ) -> str:  # resource_url is left out: its auth code opens the session to whoever reads it
+        released = ", released" if self._released else ""
+        return f"<Session {self.session_id}, image {self.image_id or 'unknown'}{released}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        result = self.delete()
+        if error is None:  # an error under way says more than a failed delete
+            result.check()
+
+    # ---- labels ------------------------------------------------------------------------------------------
+
+    def set_labels(self, labels: Mapping[str, str]) -> OperationResult:
+        """Replace the user's labels; the plugin's stay as they are."""
+        try:
+            if problem := label_rules.invalid(labels):
+                raise InvalidRequestError(problem)
+            if problem := label_rules.refused(labels):
+                raise InvalidRequestError(problem)
+            reserved = self._known_reserved()
+            if problem := label_rules.refused(labels, on_ours=label_rules.CREATED_BY in reserved):
+                raise InvalidRequestError(problem)
+            answer = self._send(calls.set_labels(self.session_id, {**labels, **reserved}))
+        except AGBError as error:
+            return OperationResult.failed(error)
+        return OperationResult(True, "", answer.request_id, data=True)
+
+    def get_labels(self, *, include_reserved: bool = False) -> OperationResult:
+        """Get the user's labels as ``data``, with those of the plugin if asked for."""
+        try:
+            labels, request_id = self._all_labels()
+        except AGBError as error:
+            return OperationResult.failed(error)
+        if not include_reserved:
+            ours = label_rules.reserved_part(labels)
+            labels = {key: value for key, value in labels.items() if key not in ours}
+        return OperationResult(True, "", request_id, data=labels)
+
+    def _known_reserved(self) -> dict[str, str]:
+        if self._reserved is None:
+            labels, _ = self._all_labels()
+            return label_rules.reserved_part(labels)
+        return self._reserved
+
+    def _all_labels(self) -> tuple[dict[str, str], str]:
+        answer = self._send(calls.get_labels(self.session_id))
+        return answers.labels(self.session_id, answer), answer.request_id
+
+    # ---- state -------------------------------------------------------------------------------------------
+
+    def info(self) -> OperationResult:
+        """Get the session's details as a dictionary in ``data``; fails once the session is released."""
+        try:
+            answer = self._send(calls.get_info(self.session_id))
+        except AGBError as error:
+            return OperationResult.failed(error)
+        return OperationResult(True, "", answer.request_id, data=answers.info(answer))
+
+    def get_status(self) -> SessionStatusResult:
+        """Get the session's status. This does not keep it alive."""
+        try:
+            self._require_alive()
+        except AGBError as error:
+            return SessionStatusResult.failed(error, code=error.code)
+        return self.agb.get_status(self.session_id)
+
+    def keep_alive(self) -> OperationResult:
+        """Start the session's idle timeout anew."""
+        try:
+            answer = self._send(calls.keep_alive(self.session_id))
+        except AGBError as error:
+            return OperationResult.failed(error)
+        return OperationResult(True, "", answer.request_id, data=True)
+
+    def get_link(self, protocol_type: str | None = None, port: int | None = None) -> OperationResult:
+        """Get the URL under which a port of the session can be reached, as ``data``."""
+        try:
+            answer = self._send(calls.get_link(self.session_id, protocol_type, port))
+            url = answer.fields.get("url")
+            if not isinstance(url, str) or not url:
+                raise ProtocolError(f"The link to session {self.session_id} came without a URL")
+        except AGBError as error:
+            return OperationResult.failed(error)
+        return OperationResult(True, "", answer.request_id, data=url)
+
+    def get_metrics(self) -> SessionMetricsResult:
+        """Get how busy the session is."""
+        try:
+            answer = self._run_tool("get_metrics", {}, 0)
+            raw, metrics = answers.metrics(answer.text)
+        except AGBError as error:
+            return SessionMetricsResult.failed(error)
+        return SessionMetricsResult(True, "", answer.request_id, metrics=metrics, raw=raw)
+
+    # ---- tools -------------------------------------------------------------------------------------------
+
+    def list_mcp_tools(self, image_id: str | None = None) -> McpToolsResult:
+        """List the tools of the session's image. A session from ``get`` does not know its image: name it."""
+        image = image_id or self.image_id
+        try:
+            if not image:
+                raise InvalidRequestError("The session's image is not known: pass image_id")
+            answer = self._send(calls.list_tools(image))
+        except AGBError as error:
+            return McpToolsResult.failed(error)
+        return McpToolsResult(True, "", answer.request_id, tools=answers.tools(answer))
+
+    def call_mcp_tool(
+        self, name: str, args: Mapping[str, Any] | None = None, *, timeout_seconds: float = 0
+    ) -> McpToolResult:
+        """Run any tool by its name; its text is ``data``. Give its own timeout, so that ours is longer."""
+        try:
+            answer = self._run_tool(name, args or {}, timeout_seconds)
+        except AGBError as error:
+            return McpToolResult.failed(error, data=error.message if isinstance(error, ToolError) else None)
+        return McpToolResult(True, "", answer.request_id, data=answer.text)
+
+    def _run_tool(self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float) -> ToolOutput:
+        try:
+            json.dumps(args)
+        except (TypeError, ValueError) as error:
+            raise InvalidRequestError(f"The arguments of {name} can't be sent as JSON: {error}") from None
+        margin = self.agb.settings.tool_margin_seconds
+        answer = self._send(calls.call_tool(self.session_id, name, args, tool_timeout_seconds + margin))
+        return ToolOutput(verdict.tool_text(answer), answer.request_id)
+
+    # ---- end ---------------------------------------------------------------------------------------------
+
+    def delete(self) -> DeleteResult:
+        """Delete the session and wait until it is gone; one that is gone already is no failure."""
+        return self.agb.delete(self)
+
+    def mark_released(self) -> None:
+        """Note that the session was given back: from now on every use of this object fails."""
+        self._released = True
+
+    @property
+    def released(self) -> bool:
+        """Whether the session was given back through this object."""
+        return self._released
+
+    def _require_alive(self) -> None:
+        if self._released:
+            raise NotFoundError(
+                f"Session {self.session_id} was deleted, and can't be used any more",
+                hint="Create another; nothing of a released session can be recovered",
+            )
+
+    def _send(self, request: wire.Request) -> wire.Answer:
+        self._require_alive()
+        return self.agb.send(request)
+
+
+class _Tools:
+    """What the modules need of their session, and no more."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def run_tool(self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float = 0) -> ToolOutput:
+        return self._session._run_tool(name, args, tool_timeout_seconds)
+
+    def redact(self, text: str) -> str:
+        return self._session.agb.redact(text)

@@ -1,0 +1,149 @@
+"""The HTTP API as values: what is sent, and what came back.
+
+Pure, as are :mod:`~pytest_agb.client.calls` and :mod:`~pytest_agb.client.verdict`: nothing here sends, waits
+or reads a clock, so that any driver can use it.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_agb.client import errors
+
+
+class Repeat(enum.Enum):
+    """When a request that failed may be sent again."""
+
+    NEVER = "never"
+    #: Only where it is certain that nothing was sent: no connection could be opened.
+    IF_NOT_SENT = "if not sent"
+    #: Sending it twice does what sending it once does.
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A JSON object that came back, whatever it says."""
+
+    http_status: int
+    payload: Mapping[str, Any] = field(repr=False)
+    request_id: str = ""
+    retry_after: float | None = None
+
+    @property
+    def data(self) -> Any:
+        """The envelope's payload."""
+        return self.payload.get("data")
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """``data`` where it is an object, else an empty one."""
+        return self.data if isinstance(self.data, Mapping) else {}
+
+    @property
+    def code(self) -> str:
+        """The service's dotted code."""
+        return text_of(self.payload.get("code"))
+
+    @property
+    def message(self) -> str:
+        """The service's own words."""
+        return text_of(self.payload.get("message"))
+
+
+Judge = Callable[["Request", Answer], "errors.AGBError | None"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call: what is sent, what it is for, and how its answer is to be judged."""
+
+    #: What the call does, for messages: ``create a session of image 'x'``.
+    purpose: str
+    method: str
+    path: str
+    judge: Judge = field(repr=False)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    repeat: Repeat = Repeat.ALWAYS
+    #: How long the answer may take, where that is more than the client's own timeout.
+    timeout_seconds: float | None = None
+
+
+def read_answer(
+    request: Request,
+    http_status: int,
+    body: bytes,
+    request_id: str = "",
+    retry_after: float | None = None,
+    secret: str = "",
+) -> Answer:
+    """Read a response's body; on anything that failed, ``secret`` is blotted out.
+
+    Raises:
+        AGBError: the body is not the API's JSON object.
+    """
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError):
+        payload = None
+    if not isinstance(payload, dict) or not payload.keys() & {"success", "code", "data", "requestId"}:
+        raise _not_the_api(request, http_status, _start_of(body, secret), request_id, retry_after)
+    if not _all_is_well(http_status, payload):
+        payload = redact(payload, secret)
+    if "requestId" in payload:
+        request_id = text_of(payload["requestId"])
+    return Answer(http_status, payload, redact(request_id, secret), retry_after)
+
+
+def redact(value: Any, secret: str) -> Any:
+    """Replace ``secret`` in every string of a JSON value."""
+    if not secret:
+        return value
+    if isinstance(value, str):
+        return value.replace(secret, "[API key]")
+    if isinstance(value, dict):
+        return {redact(key, secret): redact(item, secret) for key, item in value.items()}
+    if isinstance(value, list):
+        return [redact(item, secret) for item in value]
+    return value
+
+
+def _not_the_api(
+    request: Request, http_status: int, start: str, request_id: str, retry_after: float | None
+) -> errors.AGBError:
+    kinds = {401: errors.AuthenticationError, 403: errors.AuthenticationError, 429: errors.ThrottledError}
+    kind: type[errors.AGBError] = kinds.get(http_status, errors.ProtocolError)
+    if http_status >= 500 or http_status == 407:
+        kind = errors.UnavailableError
+    return kind(
+        f"Could not {request.purpose}: HTTP {http_status} came without the API's JSON object, "
+        + (f"it begins with {start!r}" if start else "it is empty"),
+        request_id=request_id,
+        http_status=http_status,
+        retry_after=retry_after,
+        maybe_executed=kind in (errors.ProtocolError, errors.UnavailableError) and http_status != 407,
+    )
+
+
+def _all_is_well(http_status: int, payload: Mapping[str, Any]) -> bool:
+    data = payload.get("data")
+    return (
+        http_status < 400
+        and payload.get("success") is True
+        and not (isinstance(data, dict) and (data.get("isError") or data.get("success") is False))
+    )
+
+
+def _start_of(body: bytes, secret: str) -> str:
+    text: str = redact(body.decode("utf-8", "replace"), secret)  # before the cut, which may halve the secret
+    return " ".join(text.split())[:120]
+
+
+def text_of(value: object) -> str:
+    """A JSON value as a string, nothing as an empty one."""
+    return value if isinstance(value, str) else "" if value is None else str(value)
