@@ -1,0 +1,16 @@
+"""An AGB server for this machine: the service's API, served from sandboxes of our own.
+
+::
+
+    server    the process: socket, signals, life and death
+    app       the HTTP face: routes, key, envelopes
+    sessions  which sessions live, how long, with which labels
+    sandbox   the server's end of one sandbox, and of the fork server
+    ----------------------------------------------- a process boundary
+    forkserver  forks an agent per session
+    namespaces  what makes the agent's view private (Linux)
+    agent       one per session: files, shells, the Python interpreter
+
+What stands below the line imports the standard library only: it is loaded into a fresh interpreter
+with an empty environment, before any sandbox exists. Imports nothing else of ``pytest_agb``.
+"""

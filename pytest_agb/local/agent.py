@@ -1,0 +1,185 @@
+"""The agent: one process per session, in which every call of the session ends up.
+
+One loop, no threads (it forks): file calls are answered on the spot, shells and the Python interpreter
+run as processes of their own, so none waits behind another. In a sandbox with namespaces it is process 1
+and reaps whatever is orphaned; without, it adopts what its processes leave behind and ends it.
+
+Messages: ``{"id", "tool", "args"}`` in, ``{"id", "ok", "text"}`` out; ``{"ready": true}`` first.
+"""
+
+# Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
+# ruff: noqa: PTH118
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from . import files, namespaces, processes, wire
+from .runcode import PythonRunner
+from .shell import ShellJob
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+#: Everything that a process in a sandbox finds in its environment; the paths differ by isolation.
+_ENVIRONMENT = {"LANG": "C.UTF-8", "TERM": "dumb", "USER": "user", "LOGNAME": "user", "SHELL": "/bin/bash"}
+
+
+class ToolError(Exception):
+    """A tool's refusal; the message is for the caller."""
+
+
+class Job(Protocol):
+    """A call that takes time."""
+
+    def on_exit(self, pid: int, status: int) -> bool:
+        """Take note that ``pid`` ended; return whether it was this job's."""
+
+    def tick(self, now: float) -> float | None:
+        """Do what is due; return when to be called again, on `time.monotonic`'s clock."""
+
+
+class Agent:
+    """The loop, and what it looks after."""
+
+    def __init__(self, connection: socket.socket, place: files.Place) -> None:
+        self.place = place
+        self._connection = connection
+        self._decoder = wire.Decoder()
+        self._selector = selectors.DefaultSelector()
+        self._jobs: list[Job] = []
+        self._ending = False
+        self._python = PythonRunner(self)
+        self._jobs.append(self._python)
+        self._wake_read, self._wake_write = os.pipe()
+
+    def run(self) -> None:
+        """Answer calls until the server's end closes or SIGTERM comes."""
+        for descriptor in (self._wake_read, self._wake_write):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.watch(self._wake_read, self._on_wake)
+        self.watch(self._connection.fileno(), self._on_request)
+        self._send({"ready": True})
+        while not self._ending:
+            now = time.monotonic()
+            due = [when for job in list(self._jobs) if (when := job.tick(now)) is not None]
+            timeout = max(0.0, min(due) - time.monotonic()) if due else None
+            for key, _ in self._selector.select(timeout):
+                if key.fd in self._selector.get_map():  # an earlier callback of this round may have closed it
+                    key.data()
+
+    # ------------------------------------------------------------------ for the jobs
+
+    def watch(self, descriptor: int, callback: Callable[[], object]) -> None:
+        """Have ``callback`` called whenever ``descriptor`` can be read."""
+        self._selector.register(descriptor, selectors.EVENT_READ, callback)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Stop watching; not watched is fine."""
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(descriptor)
+
+    def reply(self, call: int, ok: bool, text: str) -> None:
+        """Answer a call."""
+        self._send({"id": call, "ok": ok, "text": text})
+
+    def finished(self, job: Job) -> None:
+        """Forget a job."""
+        with contextlib.suppress(ValueError):
+            self._jobs.remove(job)
+
+    # ------------------------------------------------------------------ events
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._connection.sendall(wire.encode(message))
+        except OSError:
+            self._ending = True
+
+    def _on_terminate(self, *_: object) -> None:
+        self._ending = True
+
+    def _on_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake_read, 1 << 10):
+                pass
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for job in list(self._jobs):
+                if job.on_exit(pid, status):
+                    break
+
+    def _on_request(self) -> None:
+        try:
+            messages = wire.receive(self._connection, self._decoder)
+        except (OSError, wire.ProtocolError):
+            messages = None
+        if messages is None:
+            self._ending = True
+            return
+        for message in messages:
+            self._dispatch(message["id"], message["tool"], message["args"])
+
+    def _dispatch(self, call: int, tool: str, arguments: dict[str, Any]) -> None:
+        try:
+            if tool == "run_code":
+                self._python.submit(call, arguments["code"], arguments["timeout_s"])
+            elif tool == "shell":
+                self._jobs.append(ShellJob(self, call, arguments))
+            elif tool in files.TOOLS:
+                self.reply(call, True, files.TOOLS[tool](self.place, arguments))
+            else:
+                self.reply(call, False, f"Tool [{tool}] is not found")
+        except files.FileToolError as error:
+            self.reply(call, False, str(error))
+        except MemoryError:
+            self.reply(call, False, f"{tool}: the sandbox's memory limit is reached")
+        except Exception as error:  # a call must never cost the session
+            self.reply(call, False, f"{tool}: {type(error).__name__}: {error}")
+
+    def end(self) -> None:
+        """End everything that runs here. With namespaces the kernel does that when we exit."""
+        if os.getpid() != 1:
+            processes.kill_tree(os.getpid(), and_root=False)
+
+
+def run(connection: socket.socket, directory: str | None) -> None:
+    """Be the agent. ``directory`` is the session's own where there are no namespaces, else ``None``."""
+    if sys.platform.startswith("linux"):
+        namespaces.set_dumpable(False)
+        if directory is not None:
+            namespaces.adopt_orphans()
+    place = files.Place(directory, namespaces.HOME)
+    os.environ.clear()
+    os.environ.update(_ENVIRONMENT)
+    os.environ.update(HOME=place.home, TMPDIR=place.temporary, PWD=place.home, PATH=_search_path(directory))
+    os.umask(0o022)
+    os.chdir(place.home)
+    agent = Agent(connection, place)
+    try:
+        agent.run()
+    finally:
+        agent.end()
+
+
+def _search_path(directory: str | None) -> str:
+    standard = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    if directory is not None and sys.platform == "darwin":
+        standard = f"/opt/homebrew/bin:{standard}"
+    return f"{os.path.join(sys.prefix, 'bin')}:{standard}"

@@ -1,0 +1,116 @@
+"""The HTTP face: the AGB API's paths, its key, its envelopes.
+
+What each answer must hold is what agbcloud-sdk 0.12 reads; see the comments where that surprises.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from . import control, sessions
+from .reply import Reply, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+logger = logging.getLogger("pytest_agb.local")
+
+#: Bytes of a request's body.
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, taken apart."""
+
+    query: Mapping[str, str]
+    body: dict[str, Any]
+
+    def text(self, *names: str) -> str:
+        """Return the first of ``names`` in body or query, as text without blanks around; ``""`` if none."""
+        for name in names:
+            for place in (self.body, self.query):
+                value = place.get(name)
+                if isinstance(value, str) and value.strip():
+                    return value.strip()
+        return ""
+
+
+class App:
+    """The ASGI application."""
+
+    def __init__(self, live: sessions.Sessions, api_key: str) -> None:
+        self._control = control.Control(live)
+        self._authorization = f"Bearer {api_key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            # No stream is offered (`wsUrl` is not given out): refuse the handshake.
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        from starlette.requests import Request
+
+        reply = await self._answer(Request(scope, receive))
+        request_id = str(uuid.uuid4()).upper()
+        # ASCII: a lone surrogate in a file's text has no UTF-8.
+        body = json.dumps({"requestId": request_id, **reply.envelope()}).encode("ascii")
+        response = Response(body, reply.status, {"x-request-id": request_id}, "application/json")
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Reply:
+        given = request.headers.get("authorization", "").encode("utf-8", "replace")
+        if not hmac.compare_digest(given, self._authorization):
+            return failure(401, "InvalidApiKey", "The API key is missing or not the one of this server.")
+        route = control.ROUTES.get(request.url.path)
+        if route is None:
+            return failure(
+                404, "InvalidAction.NotFound", f"There is no {request.url.path} on the local backend."
+            )
+        method, handler = route
+        if request.method != method:
+            return failure(405, "InvalidMethod", f"{request.url.path} is called with {method}.")
+        try:
+            call = Call(request.query_params, await _body(request))
+            return await handler(self._control, call)
+        except control.BadRequestError as error:
+            return failure(400, "InvalidParameter", str(error))
+        except sessions.SessionNotFoundError:
+            # The code and the words by which the SDK's delete knows that it is done.
+            return failure(400, "InvalidMcpSession.NotFound", "Session not found")
+        except sessions.ImageNotFoundError as error:
+            return failure(400, "InvalidImage.NotFound", str(error))
+        except sessions.ImageNotHereError as error:
+            return failure(400, "NotSupported", str(error))
+        except Exception as error:
+            # Never the arguments: they are the user's.
+            logger.error("%s failed: %s", request.url.path, type(error).__name__, exc_info=error)
+            return failure(500, "InternalError", f"The local backend failed: {type(error).__name__}: {error}")
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    raw = bytearray()
+    async for piece in request.stream():
+        raw += piece
+        if len(raw) > MAX_BODY_BYTES:
+            raise control.BadRequestError(f"the body has more than {MAX_BODY_BYTES} bytes")
+    if not raw.strip():
+        return {}
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise control.BadRequestError("the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise control.BadRequestError("the body is no JSON object")
+    return body

@@ -1,0 +1,212 @@
+"""What each path of the API does."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from . import tools
+from .reply import Reply, failure
+from .sandbox import SandboxError
+from .sessions import check_image
+
+if TYPE_CHECKING:
+    from .app import Call
+    from .sessions import Session, Sessions
+
+#: Sessions on one page of a list: what the SDK asks for, and the most there are.
+_PAGE, _MAX_PAGE = 10, 1000
+
+
+class BadRequestError(ValueError):
+    """The request can't be understood; the message says what is wrong with it."""
+
+
+class Control:
+    """The handlers. Each takes a request apart, does one thing and says what came of it."""
+
+    def __init__(self, live: Sessions) -> None:
+        self._live = live
+
+    async def create(self, call: Call) -> Reply:
+        """``createSession``."""
+        image = call.text("imageId")
+        if not image:
+            raise BadRequestError("imageId is missing")
+        if call.body.get("persistenceDataList"):
+            return failure(
+                400,
+                "NotSupported",
+                "Contexts are not available on the local backend; leave context_syncs out.",
+            )
+        labels = _labels(call.body.get("labels"))
+        try:
+            session = await self._live.create(image, labels, _idle_seconds(call.body.get("timeout")))
+        except SandboxError as error:
+            return failure(503, "SandboxFailed", f"The local backend could not make a sandbox: {error}")
+        return Reply(data={**_description(session), "success": True})
+
+    async def get(self, call: Call) -> Reply:
+        """``getSession``."""
+        session = self._session(call)
+        return Reply(data={**_description(session), "status": "RUNNING"})
+
+    async def status(self, call: Call) -> Reply:
+        """``getSessionInfo``. Does not count as use: the SDK's tests poll it and expect the idle release."""
+        session = self._session(call, use=False)
+        return Reply(data={"sessionId": session.session_id, "status": "RUNNING"})
+
+    async def resource(self, call: Call) -> Reply:
+        """``getMcpResource``."""
+        session = self._session(call)
+        description = _description(session)
+        return Reply(data={"sessionId": session.session_id, "resourceUrl": description["resourceUrl"]})
+
+    async def keep_alive(self, call: Call) -> Reply:
+        """``refreshSessionIdleTime``."""
+        self._session(call)
+        return Reply(data={})
+
+    async def release(self, call: Call) -> Reply:
+        """``releaseSessionAsync``. Done when it answers, so the SDK's first poll ends its delete."""
+        await self._live.release(self._session(call).session_id)
+        return Reply(data={})
+
+    async def list_sessions(self, call: Call) -> Reply:
+        """``ListSession``. ``count`` is that of all matches, whatever the page."""
+        size = _number(call.text("maxResults"), "maxResults", default=_PAGE, lowest=1, highest=_MAX_PAGE)
+        start = _number(call.text("nextToken"), "nextToken", default=0, lowest=0, highest=1 << 31)
+        found = self._live.find(_labels(call.text("labels") or None))
+        page = found[start : start + size]
+        more: dict[str, Any] = {"maxResults": size, "count": len(found)}
+        if start + size < len(found):
+            more["nextToken"] = str(start + size)
+        data = [{"sessionId": session.session_id, "sessionStatus": "RUNNING"} for session in page]
+        return Reply(data=data, more=more)
+
+    async def set_labels(self, call: Call) -> Reply:
+        """``SetLabel``: replaces them all."""
+        session = self._session(call)
+        text = call.text("Labels", "labels")
+        if not text:
+            raise BadRequestError("Labels is missing")
+        session.labels = _labels(text)
+        return Reply(data={})
+
+    async def get_labels(self, call: Call) -> Reply:
+        """``GetLabel``."""
+        session = self._session(call)
+        return Reply(data={"labels": json.dumps(session.labels)})
+
+    async def list_tools(self, call: Call) -> Reply:
+        """``listTools``: a JSON text in ``data``."""
+        check_image(call.text("imageId") or "agb-code-space-1")
+        return Reply(data=json.dumps([tool.schema() for tool in tools.TOOLS.values()]))
+
+    async def no_link(self, call: Call) -> Reply:
+        """``getLink`` and ``getCdpLink``."""
+        self._session(call)
+        return failure(
+            400,
+            "NotSupported",
+            "Links are not available on the local backend; set AGB_API_KEY to use the AGB cloud.",
+        )
+
+    async def call_tool(self, call: Call) -> Reply:
+        """``/mcp``."""
+        name, session_id = call.text("name"), call.text("sessionId")
+        if not name or not session_id:
+            raise BadRequestError("name or sessionId is missing")
+        arguments = _object(call.body.get("args", "{}"), "args")
+        if name == "run_code" and (language := arguments.get("language")) in ("javascript", "java", "r"):
+            self._session(call)
+            return _tool_answer(
+                False, f"run_code: {language} is not available on the local backend yet; python is"
+            )
+        try:
+            answer = await self._live.call(session_id, name, arguments)
+        except (tools.ArgumentError, SandboxError) as error:
+            return _tool_answer(False, str(error))
+        return _tool_answer(answer.ok, answer.text)
+
+    def _session(self, call: Call, *, use: bool = True) -> Session:
+        session_id = call.text("sessionId", "SessionId")
+        if not session_id:
+            raise BadRequestError("sessionId is missing")
+        return self._live.get(session_id, use=use)
+
+
+def _tool_answer(ok: bool, text: str) -> Reply:
+    return Reply(data={"isError": not ok, "content": [{"type": "text", "text": text}]})
+
+
+def _description(session: Session) -> dict[str, Any]:
+    # The authorization code is another one each time, as the SDK's tests expect of the service.
+    return {
+        "sessionId": session.session_id,
+        "appInstanceId": session.instance_id,
+        "resourceId": session.resource_id,
+        "resourceUrl": f"http://localhost/?resourceId={session.resource_id}&authcode={secrets.token_hex(8)}",
+    }
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    """Return a JSON object that is given as one or, as the SDK does, as text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise BadRequestError(f"{name} is no JSON") from None
+    if not isinstance(value, dict):
+        raise BadRequestError(f"{name} is no JSON object")
+    return value
+
+
+def _labels(value: Any) -> dict[str, str]:
+    if value is None or value == "":
+        return {}
+    labels = _object(value, "labels")
+    # The service is not documented to check labels; the SDK sends numbers if it gets them.
+    return {str(key): text if isinstance(text, str) else json.dumps(text) for key, text in labels.items()}
+
+
+def _idle_seconds(value: Any) -> float | None:
+    if value is None or value == 0:
+        return None
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not seconds > 0 or math.isinf(seconds):
+        raise BadRequestError(f"timeout must be a number of seconds above 0, not {value!r:.50}")
+    return seconds
+
+
+def _number(text: str, name: str, *, default: int, lowest: int, highest: int) -> int:
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and lowest <= int(text) <= highest):
+        raise BadRequestError(f"{name} must be a number from {lowest} to {highest}, not {text!r:.50}")
+    return int(text)
+
+
+Handler = Callable[[Control, "Call"], Awaitable[Reply]]
+ROUTES: dict[str, tuple[str, Handler]] = {
+    "/mcp/createSession": ("POST", Control.create),
+    "/mcp/getSession": ("POST", Control.get),
+    "/mcp/getSessionInfo": ("POST", Control.status),
+    "/mcp/getMcpResource": ("POST", Control.resource),
+    "/mcp/refreshSessionIdleTime": ("POST", Control.keep_alive),
+    "/mcp/releaseSessionAsync": ("POST", Control.release),
+    "/mcp/releaseSession": ("POST", Control.release),  # SDK 0.6 and older
+    "/sdk/ListSession": ("GET", Control.list_sessions),
+    "/sdk/SetLabel": ("POST", Control.set_labels),
+    "/sdk/GetLabel": ("GET", Control.get_labels),
+    "/mcp/listTools": ("POST", Control.list_tools),
+    "/internet/getLink": ("GET", Control.no_link),
+    "/internet/getCdpLink": ("POST", Control.no_link),
+    "/mcp": ("POST", Control.call_tool),
+}

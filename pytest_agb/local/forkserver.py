@@ -1,0 +1,268 @@
+"""The fork server: a small process without threads that forks an agent for each session.
+
+It is started fresh, not forked from the server, so nothing of the server (its key, its environment,
+its descriptors) is in the memory of a sandbox. Messages from the server::
+
+    {"op": "spawn", "session": id}    with one descriptor: the agent's end of a socket pair
+    {"op": "kill", "session": id}
+
+and to it, when nothing of a sandbox lives any more: ``{"gone": id}``. When the server's end closes, for
+whatever reason, every sandbox is ended.
+"""
+
+# Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
+# ruff: noqa: PTH118
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import NoReturn
+
+from . import agent, namespaces, processes, wire
+
+#: Seconds that the agent of a sandbox without namespaces gets to end its processes before it is killed.
+_FAREWELL_SECONDS = 2.0
+#: Seconds that a new process may take to leave the host's namespaces.
+_UNSHARE_SECONDS = 10.0
+
+
+def main(descriptor: str, settings: str) -> None:
+    """Serve until the other end of socket ``descriptor`` is closed.
+
+    ``settings`` is JSON: `ForkServer`'s keyword arguments.
+    """
+    # Modules of ours were found through the stand-in package; user code must not be.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pytest_agb"]:
+        del sys.modules[name]
+    gc.freeze()  # what exists now is never collected, so its pages stay shared with every sandbox
+    ForkServer(socket.socket(fileno=int(descriptor)), **json.loads(settings)).run()
+
+
+class ForkServer:
+    """The sandboxes that live, by session; one loop over the server's socket and SIGCHLD."""
+
+    def __init__(self, server: socket.socket, *, isolation: str, directory: str) -> None:
+        self._server = server
+        self._isolated = isolation == "namespaces"
+        self._directory = directory
+        self._agents: dict[int, str] = {}
+        self._farewells: dict[int, float] = {}
+        self._limits = namespaces.Limits()
+        self._prefixes = namespaces.python_prefixes() if self._isolated else []
+        self._uid, self._gid = os.getuid(), os.getgid()
+        self._wake_read, self._wake_write = os.pipe()
+
+    def run(self) -> None:
+        """Work until the server is gone, then end every sandbox."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # they are meant for the server, which tells us
+        os.set_blocking(self._wake_write, False)
+        os.set_blocking(self._wake_read, False)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        if sys.platform.startswith("linux"):
+            namespaces.adopt_orphans()
+        decoder = wire.Decoder()
+        descriptors: list[int] = []
+        while True:
+            ready, _, _ = select.select([self._server.fileno(), self._wake_read], [], [], self._patience())
+            self._reap()
+            if self._server.fileno() in ready:
+                try:
+                    data, received, _, _ = socket.recv_fds(self._server, 1 << 16, 64)
+                except ConnectionError:
+                    data, received = b"", []
+                if not data:
+                    break
+                descriptors += received  # in the order of the messages they came with
+                for message in decoder.feed(data):
+                    if message["op"] == "spawn":
+                        self._spawn(message["session"], socket.socket(fileno=descriptors.pop(0)))
+                    else:
+                        self._kill(message["session"])
+        self._end_all()
+
+    def _patience(self) -> float | None:
+        """Kill agents whose time to say farewell is over; return the seconds until the next one's is."""
+        now = time.monotonic()
+        for pid, deadline in self._farewells.items():
+            if deadline <= now:
+                processes.kill_tree(pid)
+        return max(0.05, min(self._farewells.values()) - now) if self._farewells else None
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake_read, 1 << 10):
+                pass
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._farewells.pop(pid, None)
+            session = self._agents.pop(pid, None)
+            if session is not None:
+                if not self._isolated:
+                    self._kill_strays()
+                with contextlib.suppress(OSError):
+                    self._server.sendall(wire.encode({"gone": session}))
+
+    def _kill_strays(self) -> None:
+        """Kill what a dead agent left behind: we have adopted it."""
+        known = set(self._agents)
+        spared = known.union(*(processes.tree(pid) for pid in known)) if known else set()
+        processes.kill_all(processes.tree(os.getpid(), same_session=False) - spared)
+
+    def _kill(self, session: str) -> None:
+        for pid, name in self._agents.items():
+            if name == session:
+                if self._isolated:
+                    # Process 1 of its namespace: the kernel kills all others before it lets us reap it.
+                    os.kill(pid, signal.SIGKILL)
+                else:
+                    os.kill(pid, signal.SIGTERM)
+                    self._farewells[pid] = time.monotonic() + _FAREWELL_SECONDS
+                return
+        self._server.sendall(wire.encode({"gone": session}))
+
+    def _end_all(self) -> None:
+        for session in list(self._agents.values()):
+            with contextlib.suppress(OSError):
+                self._kill(session)
+        while self._agents:
+            self._patience()
+            self._reap()
+            select.select([self._wake_read], [], [], 0.05)
+
+    # ------------------------------------------------------------------ new sandboxes
+
+    def _spawn(self, session: str, connection: socket.socket) -> None:
+        try:
+            if self._isolated:
+                pid = self._spawn_isolated(connection)
+            else:
+                pid = os.fork()
+                if pid == 0:
+                    self._become_agent(connection, os.path.join(self._directory, session))
+            self._agents[pid] = session
+        except OSError as error:
+            step = f"{error.step}: " if isinstance(error, namespaces.StepError) else ""
+            with contextlib.suppress(OSError):
+                connection.sendall(wire.encode({"failed": f"{step}{error.strerror or error}"}))
+        finally:
+            connection.close()
+
+    def _spawn_isolated(self, connection: socket.socket) -> int:
+        """Fork a launcher that enters the namespaces and forks the agent; return the agent's pid.
+
+        The launcher leaves at once, and its child becomes ours.
+        """
+        report_read, report_write = os.pipe()
+        mapped_read, mapped_write = os.pipe()
+        launcher = os.fork()
+        if launcher == 0:
+            os.close(report_read)
+            os.close(mapped_write)
+            self._launch(connection, report_write, mapped_read)
+        os.close(report_write)
+        os.close(mapped_read)
+        try:
+            self._expect(report_read, "unshare")
+            namespaces.write_id_maps(launcher, self._uid, self._gid)
+            os.write(mapped_write, b"m")
+            return int(self._expect(report_read, "set-up"))
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.kill(launcher, signal.SIGKILL)
+            raise
+        finally:
+            os.close(report_read)
+            os.close(mapped_write)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(launcher, 0)
+
+    @staticmethod
+    def _expect(report: int, step: str) -> str:
+        """Read the launcher's next report: a line that starts with ``ok``, or an error number and a step."""
+        if not select.select([report], [], [], _UNSHARE_SECONDS)[0]:
+            raise namespaces.StepError(f"{step} took too long", 110)
+        line = b""
+        while not line.endswith(b"\n"):
+            piece = os.read(report, 1)
+            if not piece:
+                raise namespaces.StepError(f"{step}: the process died", 10)
+            line += piece
+        word, _, rest = line.decode().strip().partition(" ")
+        if word != "ok":
+            raise namespaces.StepError(rest, int(word))
+        return rest
+
+    def _launch(self, connection: socket.socket, report: int, mapped: int) -> NoReturn:
+        try:
+            namespaces.unshare()
+            os.write(report, b"ok\n")
+            if not os.read(mapped, 1):
+                os._exit(1)
+            root = os.path.join(self._directory, "root")
+            namespaces.build_root(root, self._prefixes, self._limits)
+            namespaces.loopback_up()
+            socket.sethostname("agb-local")
+            alive_read, alive_write = os.pipe()
+            agent_pid = os.fork()
+            if agent_pid == 0:
+                os.close(alive_write)
+                os.close(report)
+                os.read(alive_read, 1)  # the end of the launcher: from here on our parent is the fork server
+                self._enter(connection, root)
+            os.write(report, f"ok {agent_pid}\n".encode())
+            os._exit(0)
+        except OSError as error:
+            step = error.step if isinstance(error, namespaces.StepError) else (error.filename or "set-up")
+            with contextlib.suppress(OSError):
+                os.write(report, f"{error.errno or 0} {step}\n".encode())
+        os._exit(1)
+
+    def _enter(self, connection: socket.socket, root: str) -> NoReturn:
+        try:
+            namespaces.enter_root(root)
+            namespaces.drop_privileges()
+            namespaces.die_with_parent()
+        except OSError as error:
+            step = error.step if isinstance(error, namespaces.StepError) else "enter"
+            with contextlib.suppress(OSError):
+                connection.sendall(wire.encode({"failed": f"{step}: {error.strerror}"}))
+            os._exit(1)
+        self._become_agent(connection, None)
+
+    def _become_agent(self, connection: socket.socket, directory: str | None) -> NoReturn:
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            os.setsid()
+            keep = os.dup(connection.fileno())
+            null = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):
+                os.dup2(null, descriptor)
+            os.dup2(keep, 3, inheritable=False)
+            os.closerange(4, os.sysconf("SC_OPEN_MAX") if sys.platform == "darwin" else 1 << 16)
+            connection.detach()
+            namespaces.apply_limits(self._limits)
+            agent.run(socket.socket(fileno=3), directory)
+            status = 0
+        except BaseException as error:  # nothing must ever return into the fork server's loop
+            with contextlib.suppress(Exception):
+                os.write(3, wire.encode({"failed": f"{type(error).__name__}: {error}"}))
+        finally:
+            os._exit(status)

@@ -1,0 +1,75 @@
+"""Find and end whole trees of processes."""
+
+# Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
+# ruff: noqa: PTH208
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+
+def _parents() -> dict[int, tuple[int, int]]:
+    """Return parent and session ID of every process that can be seen."""
+    table: dict[int, tuple[int, int]] = {}
+    if not sys.platform.startswith("linux"):
+        # macOS has no /proc.
+        listing = subprocess.run(["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, check=False).stdout
+        for line in listing.decode().splitlines():
+            pid, parent = line.split()
+            with contextlib.suppress(OSError):
+                table[int(pid)] = (int(parent), os.getsid(int(pid)))
+        return table
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                # The command, in parentheses, may hold anything, parentheses too.
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if fields[0] not in (b"Z", b"X"):
+            table[int(name)] = (int(fields[1]), int(fields[3]))
+    return table
+
+
+def tree(root: int, *, same_session: bool = True) -> set[int]:
+    """Return the descendants of ``root`` (without it), and what runs in the terminal session it leads."""
+    table = _parents()
+    found: set[int] = set()
+    frontier = {root}
+    while frontier:
+        frontier = {pid for pid, (parent, _) in table.items() if parent in frontier} - found - {root}
+        found |= frontier
+    if same_session:
+        found |= {pid for pid, (_, session) in table.items() if session == root and pid != root}
+    return found - {os.getpid()}
+
+
+def kill_all(pids: set[int], signal_number: int = signal.SIGKILL) -> None:
+    """Signal each of ``pids``; those already gone are fine."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal_number)
+
+
+def kill_tree(root: int, *, and_root: bool = True, patience_seconds: float = 2.0) -> None:
+    """Kill everything below ``root`` until a look finds nothing new: a tree may grow while it is felled."""
+    deadline = time.monotonic() + patience_seconds
+    seen: set[int] = set()
+    if and_root:
+        # Its children are looked up first: they would lose their parent with it.
+        seen = tree(root)
+        kill_all({root})
+        kill_all(seen)
+    while time.monotonic() < deadline:
+        found = tree(root) - seen
+        if not found:
+            return
+        kill_all(found)
+        seen |= found

@@ -1,0 +1,142 @@
+"""The server's process: from a socket and a fork server to the first answer, and to a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .sandbox import ForkServerHandle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+logger = logging.getLogger("pytest_agb.local")
+
+#: Seconds between two looks at `keep_running`.
+_WATCH_SECONDS = 0.25
+#: Seconds that a client may leave its connection unused. uvicorn's 5 would break those of slow tests.
+_KEEP_ALIVE_SECONDS = 3600
+
+
+class ServerError(RuntimeError):
+    """The server can't run; the message has cause and remedy."""
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """What a server is told, once."""
+
+    #: The bearer key that every request must carry.
+    api_key: str = field(repr=False)
+    #: ``namespaces`` or ``none``: what `isolation.choose` returned.
+    isolation: str
+    #: An existing directory that is the server's own. Without namespaces the sessions' files are in it.
+    data_directory: Path
+    host: str = "127.0.0.1"
+    #: 0: any free one.
+    port: int = 0
+    #: Idle time after which a session is released if its creator named none (the service: 5 minutes).
+    default_idle_seconds: float = 300.0
+    #: Age at which a session is released whatever happens (the service: 30 minutes).
+    maximum_lifetime_seconds: float = 1800.0
+
+
+def serve(
+    config: ServerConfig,
+    *,
+    on_ready: Callable[[str], None],
+    keep_running: Callable[[], bool] | None = None,
+) -> None:
+    """Serve until SIGTERM, SIGINT or SIGHUP comes or ``keep_running()`` is false; then end every sandbox.
+
+    Call it in the main thread. ``on_ready`` gets the base URL once requests are answered.
+
+    Raises:
+        ServerError: the port is taken, or the extra ``local`` is not installed.
+    """
+    try:
+        import starlette.requests  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise ServerError(
+            f"the local backend needs starlette and uvicorn ({error}): pip install 'pytest-agb[local]'"
+        ) from error
+    listener = _listen(config)
+    with contextlib.closing(listener):
+        fork_server = ForkServerHandle(config.isolation, config.data_directory)
+        with contextlib.closing(fork_server):
+            asyncio.run(_serve(config, listener, fork_server, on_ready, keep_running))
+
+
+def _listen(config: ServerConfig) -> socket.socket:
+    # The protocol is named because asyncio sets TCP_NODELAY only where it is: 44 ms a call without.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((config.host, config.port))
+        listener.listen(1024)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ServerError(
+            f"can't listen on {config.host}:{config.port} ({getattr(error, 'strerror', error)}); "
+            f"give another --port, or none for any free one"
+        ) from error
+    return listener
+
+
+async def _serve(
+    config: ServerConfig,
+    listener: socket.socket,
+    fork_server: ForkServerHandle,
+    on_ready: Callable[[str], None],
+    keep_running: Callable[[], bool] | None,
+) -> None:
+    import uvicorn
+
+    from .app import App
+    from .sessions import Sessions
+
+    class Server(uvicorn.Server):
+        """uvicorn's, without its signal handlers: the sandboxes must end first."""
+
+        def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+            return contextlib.nullcontext()
+
+    fork_server.attach()
+    sessions = Sessions(
+        fork_server,
+        default_idle_seconds=config.default_idle_seconds,
+        maximum_lifetime_seconds=config.maximum_lifetime_seconds,
+    )
+    server = Server(
+        uvicorn.Config(
+            App(sessions, config.api_key),
+            log_config=None, access_log=False, lifespan="off", loop="asyncio", ws="none", interface="asgi3",
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=2, server_header=False,
+        )
+    )  # fmt: skip
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(server.serve([listener]))
+    reaping = asyncio.create_task(sessions.reap_forever())
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.001)
+        if server.started:
+            on_ready(f"http://{config.host}:{listener.getsockname()[1]}")
+        while not stop.is_set() and not serving.done() and (keep_running is None or keep_running()):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(stop.wait(), _WATCH_SECONDS)
+    finally:
+        reaping.cancel()
+        await sessions.release_all()
+        server.should_exit = True
+        await serving
