@@ -27,6 +27,9 @@ from standin_faults import BROKE, PAGES, REFUSALS, Fault, RefusedError, refused,
 from standin_http import HttpReply, HttpRequest, HttpServer
 from typing_extensions import Self
 
+#: An image that the stand-in knows.
+IMAGE = "agb-code-space-1"
+
 #: Answers a tool call. A string is the tool's text; raise :class:`ToolError` for a tool's error.
 Tool = Callable[["StandInSession", dict[str, Any]], str]
 
@@ -74,7 +77,7 @@ class StandIn:
     def __init__(
         self,
         *,
-        images: Iterable[str] = ("agb-code-space-1", "agb-code-space-2"),
+        images: Iterable[str] = (IMAGE, "agb-code-space-2"),
         max_sessions: int | None = None,
         delete_seconds: float = 0.0,
         label_lag_seconds: float = 0.0,

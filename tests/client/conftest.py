@@ -1,0 +1,33 @@
+"""A stand-in service, a client of it whose waiting takes no time, and a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_agb import AGB, CreateSessionParams, Session
+from standin import IMAGE, StandIn
+from standin_clock import Sleeps
+
+@pytest.fixture
+def service() -> Iterator[StandIn]:
+    with StandIn() as service:
+        yield service
+
+
+@pytest.fixture
+def sleeps() -> Sleeps:
+    return Sleeps()
+
+
+@pytest.fixture
+def agb(service: StandIn, sleeps: Sleeps) -> Iterator[AGB]:
+    with AGB(service.api_key, service.endpoint, timeout=10, sleep=sleeps, chance=lambda: 1.0) as agb:
+        yield agb
+
+
+@pytest.fixture
+def session(agb: AGB) -> Session:
+    session = agb.create(CreateSessionParams(IMAGE)).check().session
+    assert session is not None
+    return session
