@@ -13,7 +13,8 @@ import csv, json
 with open("orders.csv", encoding="utf-8", newline="") as file:
     orders = list(csv.DictReader(file))
 with open("summary.json", "w") as file:
-    json.dump({"items": [order["item"] for order in orders], "total": sum(float(o["price"]) for o in orders)}, file)
+    total = sum(float(order["price"]) for order in orders)
+    json.dump({"items": [order["item"] for order in orders], "total": total}, file)
 """
 
 

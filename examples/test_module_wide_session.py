@@ -9,7 +9,9 @@ from pytest_agb import AGB, CreateSessionParams, Session
 
 @pytest.fixture(scope="module")
 def project(agb: AGB, agb_image: str) -> Session:
-    session = agb.create(CreateSessionParams(image_id=agb_image, labels={"purpose": "shared"})).check().session
+    session = (
+        agb.create(CreateSessionParams(image_id=agb_image, labels={"purpose": "shared"})).check().session
+    )
     session.command.execute_command("mkdir project && echo 'answer = 42' > project/settings.py").check()
     return session  # `agb` deletes it at the end of the run
 
@@ -19,6 +21,8 @@ def test_the_project_is_there(project: Session) -> None:
 
 
 def test_the_project_can_be_imported(project: Session) -> None:
-    result = project.command.execute_command("python3 -c 'import settings; print(settings.answer)'", cwd="project")
+    result = project.command.execute_command(
+        "python3 -c 'import settings; print(settings.answer)'", cwd="project"
+    )
 
     assert result.check().stdout == "42\n"

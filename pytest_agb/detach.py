@@ -84,7 +84,9 @@ def start(
         process.wait()
     if not report:
         tail = log.read_text(errors="replace")[-2000:].strip()
-        raise DetachError(f"{target} did not start within {timeout_seconds:g} s. Its log says: {tail or 'nothing'}")
+        raise DetachError(
+            f"{target} did not start within {timeout_seconds:g} s. Its log says: {tail or 'nothing'}"
+        )
     return dict(json.loads(report))
 
 
@@ -103,7 +105,9 @@ def _run() -> None:
     """Be the detached process: called by the bootstrap, in a session of its own."""
     order = json.load(sys.stdin)
     if os.fork():
-        os._exit(0)  # the second fork gives up the session's leadership, and pytest is not the parent any more
+        os._exit(
+            0
+        )  # the second fork gives up the session's leadership, and pytest is not the parent any more
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     report_pipe = os.dup(1)

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Protocol
 
+    from _pytest.nodes import Node
+
     from pytest_agb.client import AGB, CreateSessionParams, Session
-    from pytest_agb.pool import Lease, Pool
+    from pytest_agb.pool import Pool
 
     class SessionFactory(Protocol):
         """What ``agb_session_factory`` gives."""
@@ -35,9 +37,17 @@ if TYPE_CHECKING:
             ...
 
 
+#: The sessions that tests of a package share, each with what it was created with.
+_SHARED = pytest.StashKey["list[tuple[CreateSessionParams, Session]]"]()
+
+
 def _scope(fixture_name: str, config: pytest.Config) -> Any:
-    """The configured scope; pytest asks when it collects our fixtures."""
-    return config.stash[SETTINGS].scope
+    """The configured scope; pytest asks when it collects our fixtures.
+
+    Package scope is ours to keep, see `_package`: pytest takes a plugin's fixture to belong to no package.
+    """
+    scope = config.stash[SETTINGS].scope
+    return "module" if scope == "package" else scope
 
 
 @pytest.fixture(scope="session")
@@ -82,35 +92,39 @@ def agb_session_params(request: pytest.FixtureRequest, agb_image: str) -> Create
 
 @pytest.fixture(scope=_scope)
 def agb_session(
-    pytestconfig: pytest.Config, _agb_pool: Pool, agb_session_params: CreateSessionParams
-) -> Iterator[Session]:
+    request: pytest.FixtureRequest, _agb_pool: Pool, agb_session_params: CreateSessionParams
+) -> Session:
     """A new AGB session: an isolated sandbox that runs code, commands and file operations.
 
     It is deleted when the scope ends (--agb-scope; by default, with the test).
     """
     from pytest_agb.client import AGBError
 
+    package = _package(request)
+    shared = package.stash.setdefault(_SHARED, []) if package else []
+    for params, session in shared:
+        if params == agb_session_params:
+            return session
     try:
-        lease = _lease(pytestconfig, _agb_pool, agb_session_params)
+        session = _lease(request, _agb_pool, agb_session_params)
     except AGBError as error:
         pytest.fail(f"no AGB session: {error}", pytrace=False)
-    yield lease.session
-    _agb_pool.release(lease)
+    shared.append((agb_session_params, session))
+    return session
 
 
 @pytest.fixture(scope=_scope)
 def agb_session_factory(
-    pytestconfig: pytest.Config, _agb_pool: Pool, agb_session_params: CreateSessionParams
-) -> Iterator[SessionFactory]:
-    """Call it for any number of sessions: agb_session_factory(image=..., labels=..., idle_timeout=..., policy_id=...).
+    request: pytest.FixtureRequest, _agb_pool: Pool, agb_session_params: CreateSessionParams
+) -> SessionFactory:
+    """Call it for any number of sessions: agb_session_factory(image=..., labels=...).
 
-    What is not given is as for agb_session; labels are merged over those. All are deleted when the scope ends.
+    It takes idle_timeout= and policy_id= too. What is not given is as for agb_session; labels are merged over
+    those. All sessions are deleted when the scope ends.
     """
     from dataclasses import replace
 
     from pytest_agb.client import InvalidRequestError
-
-    leases: list[Lease] = []
 
     def create(
         *,
@@ -128,28 +142,36 @@ def agb_session_factory(
             labels={**(agb_session_params.labels or {}), **(labels or {})},
             **{name: value for name, value in given.items() if value is not None},
         )
-        lease = _lease(pytestconfig, _agb_pool, params)
-        leases.append(lease)
-        return lease.session
+        return _lease(request, _agb_pool, params)
 
-    yield create
-    for lease in leases:
-        _agb_pool.release(lease)
+    return create
 
 
 @pytest.fixture(scope="session")
 def agb(_agb_pool: Pool) -> AGB:
-    """An AGB client for the run's backend. What it creates carries the run's labels and is deleted at the end."""
-    return _agb_pool.agb()
+    """A client for the run's backend; what it creates has the run's labels and is deleted at the end."""
+    from pytest_agb.client import AGBError
 
-
-def _lease(config: pytest.Config, pool: Pool, params: CreateSessionParams) -> Lease:
-    """Lease a session for ``params``, with the project's hooks around its creation."""
-    changed = config.hook.pytest_agb_session_params(config=config, params=params)
-    lease = pool.acquire(changed or params)
     try:
-        config.hook.pytest_agb_session_ready(config=config, session=lease.session)
-    except BaseException:
-        pool.release(lease)
-        raise
-    return lease
+        return _agb_pool.agb()
+    except AGBError as error:
+        pytest.fail(f"no AGB client: {error}", pytrace=False)
+
+
+def _package(request: pytest.FixtureRequest) -> Node | None:
+    """The node that a session is shared in and ends with, where that is not pytest's own scope.
+
+    With --agb-scope=package it is the package of the test's module, or the whole run outside of any.
+    """
+    if request.config.stash[SETTINGS].scope != "package":
+        return None
+    return request.node.getparent(pytest.Package) or request.session
+
+
+def _lease(request: pytest.FixtureRequest, pool: Pool, params: CreateSessionParams) -> Session:
+    """Lease a session until the scope ends, with the project's hooks around its creation."""
+    config, hook = request.config, request.config.hook
+    lease = pool.acquire(hook.pytest_agb_session_params(config=config, params=params) or params)
+    (_package(request) or request).addfinalizer(lambda: pool.release(lease))
+    hook.pytest_agb_session_ready(config=config, session=lease.session)
+    return lease.session

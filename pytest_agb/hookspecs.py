@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
 
 @pytest.hookspec(firstresult=True)
-def pytest_agb_session_params(config: pytest.Config, params: CreateSessionParams) -> CreateSessionParams | None:
+def pytest_agb_session_params(
+    config: pytest.Config, params: CreateSessionParams
+) -> CreateSessionParams | None:
     """Return what a session is created with instead of ``params``, or ``None`` to leave it to others.
 
-    Make it with `dataclasses.replace`. Called before each create by ``agb_session`` and ``agb_session_factory``.
+    Make it with `dataclasses.replace`. Called before each create of ``agb_session`` and
+    ``agb_session_factory``.
     """
 
 

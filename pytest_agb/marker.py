@@ -71,7 +71,8 @@ def ignored(item: pytest.Item, scope: str) -> str | None:
     if not used or all(node in shared for node, _ in item.iter_markers_with_node("agb")):
         return None
     return (
-        f"this test's agb marker would be ignored: {used[0]} has scope {scope!r} and is shared by tests without it. "
+        f"this test's agb marker would be ignored: {used[0]} has scope {scope!r} and is shared "
+        "by tests without it. "
         f"Move the marker to the {scope}, use --agb-scope=function, or take agb_session_factory(image=...)."
     )
 
@@ -88,7 +89,9 @@ def _check(mark: pytest.Mark) -> None:
         if name in ("image", "policy_id") and not (isinstance(value, str) and value.strip()):
             raise MarkerError(f"agb marker: {name}={value!r} must be a non-empty string")
         if name == "idle_timeout" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise MarkerError(f"agb marker: idle_timeout={value!r} must be a positive number of whole seconds")
+            raise MarkerError(
+                f"agb marker: idle_timeout={value!r} must be a positive number of whole seconds"
+            )
         if name == "labels":
             reason = label_rules.invalid(value) or label_rules.refused(value, on_ours=True)
             if reason:

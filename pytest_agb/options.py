@@ -45,8 +45,8 @@ _OPTIONS = (
     _Option(
         "image",
         "IMAGE",
-        f"image that sessions boot from (default: {DEFAULT_IMAGE}); given several times, every test that uses "
-        "a session runs once with each",
+        f"image that sessions boot from (default: {DEFAULT_IMAGE}); given several times, every test that "
+        "uses a session runs once with each",
         repeatable=True,
     ),
     _Option(
@@ -92,7 +92,9 @@ def add_options(parser: pytest.Parser) -> None:
             metavar=option.metavar,
             help=f"{option.help} [ini: {option.ini}]",
         )
-        parser.addini(option.ini, f"{option.help} [twin of {option.flag}]", type=_ini_type(option), default=None)
+        parser.addini(
+            option.ini, f"{option.help} [twin of {option.flag}]", type=_ini_type(option), default=None
+        )
 
 
 def _ini_type(option: _Option) -> Literal["linelist"] | None:
@@ -140,7 +142,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
     """Resolve the settings of a run from command line, ini file and environment, once.
 
     Raises:
-        pytest.UsageError: an option, an ini value or a variable can't be used; the message says which and why.
+        pytest.UsageError: an option, an ini value or a variable can't be used; the message says which.
     """
     environ = os.environ if environ is None else environ
     sources = _Sources(config)
@@ -205,7 +207,7 @@ def _labels(values: list[_Value]) -> dict[str, str]:
             key, equals, text = (part.strip() for part in pair.partition("="))
             if not equals:
                 raise pytest.UsageError(
-                    f"{value.source}: no '=' in {pair.strip()!r}; write key=value, with a comma between labels"
+                    f"{value.source}: no '=' in {pair.strip()!r}; write key=value, a comma between labels"
                 )
             if key in labels:
                 raise pytest.UsageError(f"{value.source}: label {key!r} is given twice")

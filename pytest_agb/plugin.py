@@ -6,7 +6,6 @@ sessions does not need: neither httpx nor filelock nor anything of `client`, `po
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -78,8 +77,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     settings = config.stash[SETTINGS]
     return [
         f"agb: {_describe_backend(settings)}, image {', '.join(settings.images)}, "
-        f"scope {settings.scope}, run {settings.run_id}"
-    ] + _isolation_notice(settings)
+        f"scope {settings.scope}, run {settings.run_id}",
+        *_isolation_notice(settings),
+    ]
 
 
 def _describe_backend(settings: Settings) -> str:
@@ -101,7 +101,11 @@ def _isolation_notice(settings: Settings) -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once with each image asked for, unless its marker names one."""
     images = metafunc.config.stash[SETTINGS].images
-    if len(images) > 1 and "agb_image" in metafunc.fixturenames and not marker.names_image(metafunc.definition):
+    if (
+        len(images) > 1
+        and "agb_image" in metafunc.fixturenames
+        and not marker.names_image(metafunc.definition)
+    ):
         metafunc.parametrize("agb_image", images, indirect=True)
 
 
@@ -121,6 +125,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     run_id = session.config.stash[SETTINGS].run_id
     if rundir.exists(run_id):
-        from pytest_agb.pool import tidy_up  # the run used sessions, so some process has paid for this already
+        from pytest_agb.pool import (
+            tidy_up,
+        )  # the run used sessions, so some process has paid for this already
 
         tidy_up(run_id)

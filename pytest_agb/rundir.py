@@ -52,6 +52,6 @@ def make_base() -> Path:
     found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise RunDirectoryError(
-            f"{directory} is not a directory that only you can use; remove it, or set TMPDIR to one of your own"
+            f"{directory} is not a directory that only you can use; remove it or set TMPDIR"
         )
     return directory

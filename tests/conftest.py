@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 #: Variables that would change what a run does: the account's, pytest's, and those of CI systems.
-_LEFT_OUT = ("AGB_", "PYTEST_", "GITHUB_", "GITLAB_", "CI", "CIRCLE", "BUILDKITE", "BUILD_", "TF_BUILD", "JENKINS_")
+_LEFT_OUT = (
+    "AGB_",
+    "PYTEST_",
+    "GITHUB_",
+    "GITLAB_",
+    "CI",
+    "CIRCLE",
+    "BUILDKITE",
+    "BUILD_",
+    "TF_BUILD",
+    "JENKINS_",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 A process id deceives (it is reused, and another inside a container that shares the directory); a POSIX lock
 (`fcntl.lockf`) ends with its process, however that ends, and is not inherited by a forked child.
-It also ends when the process closes *any* descriptor of the file: so a process never opens its own file again.
+It also ends when its process closes *any* descriptor of the file: a process never opens its own file again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Member:
@@ -34,7 +37,7 @@ class Member:
 
 
 def any_alive(directory: Path) -> bool:
-    """Whether a process other than this one is a member. The files of the dead are removed.
+    """Whether a process other than this one is a member. Files of the dead are removed.
 
     Not for a member itself: looking at its own file would end its lock.
     """
@@ -42,7 +45,7 @@ def any_alive(directory: Path) -> bool:
         names = [entry.name for entry in os.scandir(directory) if not entry.name.startswith(".")]
     except FileNotFoundError:
         return False
-    return any([_alive(directory / name) for name in names])
+    return any(_alive(directory / name) for name in names)
 
 
 def _alive(path: Path) -> bool:

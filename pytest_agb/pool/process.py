@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from pytest_agb import rundir
-from pytest_agb.client import AGB, AGBError, AuthenticationError
+from pytest_agb.client import AGB, AGBError, MissingKeyError
 from pytest_agb.pool import members, server_process
 from pytest_agb.pool.slots import Slot, SlotTable, lay_schema
 from pytest_agb.settings import CLOUD, Settings
@@ -62,8 +62,9 @@ class Process:
         endpoint = self.endpoint()
         if self._client is None or self._client[0] != endpoint:
             if self._settings.api_key is None:
-                raise AuthenticationError(
-                    "there is no API key", hint="set AGB_API_KEY, or use --agb-backend=local for local sandboxes"
+                raise MissingKeyError(
+                    "there is no API key",
+                    hint="set AGB_API_KEY, or use --agb-backend=local for local sandboxes",
                 )
             self._client = (endpoint, AGB(self._settings.api_key, endpoint, self._settings.timeout_seconds))
         return self._client[1]
@@ -88,11 +89,13 @@ class Process:
 
 
 def _record_account(path: Path, settings: Settings) -> None:
-    """Record whose sessions these are: a salted fingerprint tells two accounts apart and tells nothing else."""
+    """Record whose sessions these are: a salted fingerprint tells two accounts apart, nothing else."""
     if path.exists():
         return
     salt = secrets.token_hex(16)
-    fingerprint = hashlib.scrypt((settings.api_key or "").encode(), salt=bytes.fromhex(salt), n=2**12, r=8, p=1)
+    fingerprint = hashlib.scrypt(
+        (settings.api_key or "").encode(), salt=bytes.fromhex(salt), n=2**12, r=8, p=1
+    )
     path.write_text(
         json.dumps(
             {

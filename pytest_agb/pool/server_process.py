@@ -21,7 +21,7 @@ from pytest_agb.pool import members
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: Seconds that a server may take to answer its first request; it takes a tenth of a second on an idle machine.
+#: Seconds that a server may take to its first answer; on an idle machine it takes a fraction of one.
 _START_SECONDS = 60.0
 
 
@@ -112,7 +112,9 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
             ended.append(run.rename(run.with_name(f"ended-{run.name}")))
         return False
 
-    config = ServerConfig(api_key=payload["api_key"], isolation=payload["isolation"], data_directory=sandboxes)
+    config = ServerConfig(
+        api_key=payload["api_key"], isolation=payload["isolation"], data_directory=sandboxes
+    )
     serve(config, on_ready=ready, keep_running=keep_running)
     for directory in ended:
         shutil.rmtree(directory)

@@ -85,7 +85,9 @@ class SlotTable:
     """The slots, as one process sees them. A connection belongs to one process; a fork opens its own."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         self._clock = clock
 
     def close(self) -> None:
@@ -96,7 +98,8 @@ class SlotTable:
         """Write a slot whose create is about to be sent. ``expires_at`` is in Unix seconds."""
         with self._transaction():
             self._connection.execute(
-                "INSERT INTO slots (slot, state, member, image, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO slots (slot, state, member, image, created_at, expires_at) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 (slot, SlotState.CREATING.value, member, image, self._clock(), expires_at),
             )
 

@@ -12,7 +12,7 @@ from pytest_agb.pool.slots import SlotTable
 def tidy_up(run_id: str) -> None:
     """Remove the run's directory if the run is over and nothing of it is left.
 
-    Where a local server runs, it ends by itself when the last member is gone, and takes the directory with it.
+    A local server ends by itself when the last member is gone, and takes the directory with it.
     """
     run = rundir.path(run_id)
     with server_process.joining_lock():

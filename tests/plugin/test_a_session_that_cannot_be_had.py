@@ -28,7 +28,7 @@ def test_wrong_key_is_remembered(
 
     result.assert_outcomes(errors=5, passed=1)
     result.stdout.fnmatch_lines(["no AGB session: *request ID *Check AGB_API_KEY*"])
-    assert cloud.requests["/mcp/createSession"] == 1
+    assert cloud.count("/mcp/createSession") == 1
     assert "ako-wrong-one" not in result.stdout.str() + result.stderr.str()
 
 
@@ -40,7 +40,7 @@ def test_wrong_key_is_remembered_over_workers(
 
     pytester.runpytest_subprocess("-n2").assert_outcomes(errors=5, passed=1)
 
-    assert cloud.requests["/mcp/createSession"] <= 2  # both may ask before either has its answer
+    assert cloud.count("/mcp/createSession") <= 2  # both may ask before either has its answer
 
 
 def test_unknown_image_is_remembered_and_others_go_on(pytester: pytest.Pytester, cloud: StandIn) -> None:
@@ -59,7 +59,7 @@ def test_unknown_image_is_remembered_and_others_go_on(pytester: pytest.Pytester,
 
     result.assert_outcomes(errors=5, passed=1)
     result.stdout.fnmatch_lines(["no AGB session: *agb-typo*request ID *image-management*"])
-    assert cloud.requests["/mcp/createSession"] == 2
+    assert cloud.count("/mcp/createSession") == 2
     assert cloud.live_sessions() == []
 
 
@@ -87,13 +87,15 @@ def test_unreachable_endpoint(pytester: pytest.Pytester, monkeypatch: pytest.Mon
 
 
 def test_endpoint_that_answers_html(pytester: pytest.Pytester, cloud: StandIn) -> None:
-    cloud.fault("/mcp/createSession", "html")
+    for path in ("/mcp/createSession", "/sdk/ListSession"):
+        cloud.fault(path, "html", times=10)
     pytester.makepyfile("def test_it(agb_session): pass")
 
     result = pytester.runpytest_subprocess()
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["no AGB session: *AGB_ENDPOINT*proxy or login page*"])
+    result.stdout.fnmatch_lines(["*LostCreateWarning: 1 creates had no answer*looking for them failed*"])
     assert cloud.live_sessions() == []
 
 
@@ -103,7 +105,7 @@ def test_a_lost_answer_leaves_no_session(pytester: pytest.Pytester, cloud: Stand
 
     pytester.runpytest_subprocess().assert_outcomes(errors=1)
 
-    assert cloud.requests["/mcp/createSession"] == 1
+    assert cloud.count("/mcp/createSession") == 1
     assert cloud.live_sessions() == []
 
 
@@ -125,8 +127,10 @@ def test_a_delete_that_fails_for_good_is_an_error_that_names_the_session(
     result = pytester.runpytest_subprocess()
 
     result.assert_outcomes(passed=1, errors=1)
-    (session_id,) = cloud.live_sessions()
-    result.stdout.fnmatch_lines([f"AGB session {session_id} may be left behind: could not be deleted: *"])
+    (session,) = cloud.live_sessions()
+    result.stdout.fnmatch_lines(
+        [f"AGB session {session.session_id} may be left behind: could not be deleted: *"]
+    )
 
 
 def test_isolation_that_is_not_to_be_had_names_the_remedy(
@@ -163,4 +167,6 @@ def test_a_missing_extra_is_named(pytester: pytest.Pytester, monkeypatch: pytest
     result = pytester.runpytest_subprocess()
 
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["no AGB session: local sandboxes need uvicorn: pip install 'pytest-agb[[]local[]]'*"])
+    result.stdout.fnmatch_lines(
+        ["no AGB session: local sandboxes need uvicorn: pip install 'pytest-agb[[]local[]]'*"]
+    )

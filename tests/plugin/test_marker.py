@@ -13,7 +13,8 @@ def test_it_wins_over_command_line_and_ini(pytester: pytest.Pytester, cloud: Sta
         import pytest
 
         def test_ini(agb_session_params):
-            assert (agb_session_params.image_id, agb_session_params.idle_release_timeout) == ("agb-code-space-2", 200)
+            assert agb_session_params.image_id == "agb-code-space-2"
+            assert agb_session_params.idle_release_timeout == 200
 
         @pytest.mark.agb(image="agb-code-space-1", idle_timeout=50, policy_id="pol-1")
         def test_marker(agb_session, agb_session_params):
@@ -40,7 +41,9 @@ def test_several_images_run_a_test_once_with_each_unless_its_marker_names_one(
         def test_none(): pass
         """
     )
-    result = pytester.runpytest_subprocess("-v", "--agb-image=agb-code-space-1", "--agb-image=agb-code-space-2")
+    result = pytester.runpytest_subprocess(
+        "-v", "--agb-image=agb-code-space-1", "--agb-image=agb-code-space-2"
+    )
 
     result.assert_outcomes(passed=4)
     result.stdout.fnmatch_lines_random(
@@ -72,7 +75,9 @@ def test_one_that_a_wider_scope_would_ignore_is_an_error_in_its_test(
     result = pytester.runpytest_subprocess("--agb-scope=class", *arguments)
 
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at setup of TestIt.test_marked*", "this test's agb marker would be ignored: *"])
+    result.stdout.fnmatch_lines(
+        ["*ERROR at setup of TestIt.test_marked*", "this test's agb marker would be ignored: *"]
+    )
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
     assert cloud.live_sessions() == []
 
@@ -123,7 +128,7 @@ def test_arguments_it_does_not_take_are_an_error_in_the_test(
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([f"agb marker: {message}"])
-    assert sum(cloud.requests.values()) == 0
+    assert len(cloud.requests) == 0
 
 
 def test_each_rung_of_the_ladder_can_be_overridden(pytester: pytest.Pytester, cloud: StandIn) -> None:
@@ -153,7 +158,7 @@ def test_each_rung_of_the_ladder_can_be_overridden(pytester: pytest.Pytester, cl
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
-    assert cloud.requests["/mcp"] == 2
+    assert cloud.count("/mcp") == 2
 
 
 def test_a_hook_that_fails_leaves_no_session(pytester: pytest.Pytester, cloud: StandIn) -> None:
@@ -166,7 +171,7 @@ def test_a_hook_that_fails_leaves_no_session(pytester: pytest.Pytester, cloud: S
 
     pytester.runpytest_subprocess().assert_outcomes(errors=1)
 
-    assert cloud.requests["/mcp/createSession"] == 1
+    assert cloud.count("/mcp/createSession") == 1
     assert cloud.live_sessions() == []
 
 

@@ -38,11 +38,13 @@ def test_as_many_sessions_as_scopes(
     pytester.runpytest_subprocess(f"--agb-scope={scope}").assert_outcomes(passed=12)
 
     assert len({path.read_text() for path in seen.iterdir()}) == expected
-    assert cloud.requests["/mcp/createSession"] == expected
+    assert cloud.count("/mcp/createSession") == expected
     assert cloud.live_sessions() == []
 
 
-@pytest.mark.parametrize("ending", ["", "assert False", "raise KeyboardInterrupt", "pytest.exit('enough')", "sys.exit(1)"])
+@pytest.mark.parametrize(
+    "ending", ["", "assert False", "raise KeyboardInterrupt", "pytest.exit('enough')", "sys.exit(1)"]
+)
 def test_deleted_however_the_test_ends(pytester: pytest.Pytester, cloud: StandIn, ending: str) -> None:
     pytester.makepyfile(
         f"""
@@ -58,7 +60,7 @@ def test_deleted_however_the_test_ends(pytester: pytest.Pytester, cloud: StandIn
     )
     pytester.runpytest_subprocess()
 
-    assert cloud.requests["/mcp/createSession"] == 3
+    assert cloud.count("/mcp/createSession") == 3
     assert cloud.live_sessions() == []
 
 
@@ -76,7 +78,7 @@ def test_deleted_when_another_fixture_fails(pytester: pytest.Pytester, cloud: St
     )
     pytester.runpytest_subprocess().assert_outcomes(errors=1)
 
-    assert cloud.requests["/mcp/createSession"] == 1
+    assert cloud.count("/mcp/createSession") == 1
     assert cloud.live_sessions() == []
 
 

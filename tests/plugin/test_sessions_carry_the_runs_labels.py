@@ -21,10 +21,11 @@ SUITE = """
         return session.get_labels(include_reserved=True).check().data
 
     def test_all_three(agb, agb_session, agb_session_factory):
+        params = CreateSessionParams("agb-code-space-1", labels={"from": "client"})
         sessions = {
             "session": agb_session,
             "factory": agb_session_factory(labels={"from": "factory"}),
-            "client": agb.create(CreateSessionParams("agb-code-space-1", labels={"from": "client"})).check().session,
+            "client": agb.create(params).check().session,
         }
         seen = {name: labels(session) for name, session in sessions.items()}
         pathlib.Path(os.environ["SEEN"], "labels.json").write_text(json.dumps(seen))
@@ -54,7 +55,9 @@ def test_whichever_fixture_creates_them(pytester: pytest.Pytester, cloud: StandI
     assert found["client"]["from"] == "client"
 
 
-def test_labels_are_merged_marker_over_command_line_over_ini(pytester: pytest.Pytester, cloud: StandIn) -> None:
+def test_labels_are_merged_marker_over_command_line_over_ini(
+    pytester: pytest.Pytester, cloud: StandIn
+) -> None:
     pytester.makeini("[pytest]\nagb_labels =\n    a=ini, b=ini\n    c=ini\n    d=ini\n")
     pytester.makepyfile(
         """

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("httpx", "httpcore", "anyio", "filelock", "dotenv", "starlette", "uvicorn", "agb")
+HEAVY = ("httpx", "httpcore", "filelock", "dotenv", "starlette", "uvicorn", "agb")
 
 
 def test_a_run_without_sessions_imports_nothing_heavy(pytester: pytest.Pytester) -> None:
@@ -34,7 +34,10 @@ def test_a_run_without_sessions_imports_nothing_heavy(pytester: pytest.Pytester)
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = f"import sys, pytest_agb; print([name for name in {HEAVY!r} if name in sys.modules])"
 
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )
 
 
 def test_every_public_name_is_there() -> None:

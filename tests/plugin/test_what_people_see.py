@@ -10,7 +10,9 @@ from pytest_agb.options import _OPTIONS
 
 
 def test_the_header_says_what_is_in_force(pytester: pytest.Pytester) -> None:
-    result = pytester.runpytest_subprocess("--agb-run-id=nightly", "--agb-scope=module", "--agb-image=agb-code-space-2")
+    result = pytester.runpytest_subprocess(
+        "--agb-run-id=nightly", "--agb-scope=module", "--agb-image=agb-code-space-2"
+    )
 
     line = next(line for line in result.outlines if line.startswith("agb: "))
     assert re.fullmatch(
@@ -66,7 +68,9 @@ def test_help_has_a_group_with_every_option_and_its_ini_twin(pytester: pytest.Py
 def test_markers_explains_ours(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--markers")
 
-    result.stdout.fnmatch_lines(["@pytest.mark.agb(image=None, labels=None, idle_timeout=None, policy_id=None): *"])
+    result.stdout.fnmatch_lines(
+        ["@pytest.mark.agb(image=None, labels=None, idle_timeout=None, policy_id=None): *"]
+    )
 
 
 def test_fixtures_explains_ours(pytester: pytest.Pytester) -> None:
@@ -78,7 +82,9 @@ def test_fixtures_explains_ours(pytester: pytest.Pytester) -> None:
 
 def test_two_runs_with_one_prefix_have_two_run_ids(pytester: pytest.Pytester) -> None:
     ids = {
-        re.search(r"run (ci-[0-9a-f]{8})$", pytester.runpytest_subprocess("--agb-run-id=ci").stdout.str(), re.M)
+        re.search(
+            r"run (ci-[0-9a-f]{8})$", pytester.runpytest_subprocess("--agb-run-id=ci").stdout.str(), re.M
+        )
         for _ in range(2)
     }
     assert None not in ids
