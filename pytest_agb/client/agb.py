@@ -29,7 +29,7 @@ from pytest_agb.client.results import (
 from pytest_agb.client.session import Session
 from pytest_agb.client.settings import ClientSettings
 from pytest_agb.client.transport import Secret, Transport
-from pytest_agb.environment import normalize_endpoint, read_account
+from pytest_agb.environment import Account, EnvironmentValueError, normalize_endpoint, read_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,6 +51,8 @@ class AGB:
         MissingKeyError: there is no key anywhere.
         ValueError: endpoint, timeout or key can't be used.
     """
+
+    endpoint: str = ""
 
     def __init__(
         self,
@@ -319,12 +321,14 @@ class AGB:
 def _resolve(given: Secret, endpoint: str | None, timeout: float | None) -> tuple[Secret, str, float]:
     if timeout is not None and not timeout > 0:
         raise InvalidRequestError(f"timeout must be seconds, more than 0, not {timeout!r}")
-    environ = dict(os.environ)
-    if endpoint:  # then the environment's endpoint is not looked at, right or wrong
-        environ["AGB_ENDPOINT"] = normalize_endpoint(endpoint.strip())
+    overrides = {}  # what is given hides the environment's value, right or wrong
+    if endpoint:
+        overrides["AGB_ENDPOINT"] = normalize_endpoint(endpoint.strip())
     if timeout is not None:
-        environ["AGB_TIMEOUT_MS"] = str(max(1, round(timeout * 1000)))
-    account = read_account(environ)
+        overrides["AGB_TIMEOUT_MS"] = str(max(1, round(timeout * 1000)))
+    account = _read_account(overrides)
+    if isinstance(account, str):  # raised out here: the frames in there hold the whole environment
+        raise EnvironmentValueError(account)
     key = given if given.reveal() else Secret(account.api_key or "")
     if not key.reveal():
         raise MissingKeyError("There is no AGB API key")
@@ -333,6 +337,13 @@ def _resolve(given: Secret, endpoint: str | None, timeout: float | None) -> tupl
             "The AGB API key holds characters that no key has, such as blanks or line breaks"
         )
     return key, account.endpoint, timeout if timeout is not None else account.timeout_seconds
+
+
+def _read_account(overrides: Mapping[str, str]) -> Account | str:
+    try:
+        return read_account({**os.environ, **overrides})
+    except EnvironmentValueError as error:
+        return str(error)
 
 
 def _checked_id(session_id: object) -> str:

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -134,7 +134,10 @@ class Transport:
 
     def redact(self, text: str) -> str:
         """Blot the key out of a text that is about to become an error's."""
-        return str(wire.redact(text, self.key.reveal()))
+        return str(self._hide(text))
+
+    def _hide(self, value: Any) -> Any:
+        return wire.redact(value, self.key.reveal())
 
     def _send_once(self, request: wire.Request) -> wire.Answer:
         timeout = max(self.timeout_seconds, request.timeout_seconds or 0)
@@ -171,7 +174,7 @@ class Transport:
             response.content,
             response.headers.get("x-request-id", ""),
             retry.parse_retry_after(response.headers.get("retry-after"), self._wall_clock()),
-            self.key.reveal(),
+            self._hide,
         )
 
     def _client(self) -> httpx.Client:

@@ -55,6 +55,10 @@ class Answer:
         return text_of(self.payload.get("message"))
 
 
+#: Takes secrets out of a JSON value. A function, since a string would show up among the local variables of a
+#: traceback.
+Hide = Callable[[Any], Any]
+
 Judge = Callable[["Request", Answer], "errors.AGBError | None"]
 
 
@@ -80,9 +84,9 @@ def read_answer(
     body: bytes,
     request_id: str = "",
     retry_after: float | None = None,
-    secret: str = "",
+    hide: Hide = lambda value: value,
 ) -> Answer:
-    """Read a response's body; on anything that failed, ``secret`` is blotted out.
+    """Read a response's body; of anything that failed, only what ``hide`` makes of it is kept.
 
     Raises:
         AGBError: the body is not the API's JSON object.
@@ -92,12 +96,12 @@ def read_answer(
     except (ValueError, RecursionError):
         payload = None
     if not isinstance(payload, dict) or not payload.keys() & {"success", "code", "data", "requestId"}:
-        raise _not_the_api(request, http_status, _start_of(body, secret), request_id, retry_after)
+        raise _not_the_api(request, http_status, _start_of(body, hide), request_id, retry_after)
     if not _all_is_well(http_status, payload):
-        payload = redact(payload, secret)
+        payload = hide(payload)
     if "requestId" in payload:
         request_id = text_of(payload["requestId"])
-    return Answer(http_status, payload, redact(request_id, secret), retry_after)
+    return Answer(http_status, payload, hide(request_id), retry_after)
 
 
 def redact(value: Any, secret: str) -> Any:
@@ -139,8 +143,8 @@ def _all_is_well(http_status: int, payload: Mapping[str, Any]) -> bool:
     )
 
 
-def _start_of(body: bytes, secret: str) -> str:
-    text: str = redact(body.decode("utf-8", "replace"), secret)  # before the cut, which may halve the secret
+def _start_of(body: bytes, hide: Hide) -> str:
+    text: str = hide(body.decode("utf-8", "replace"))  # before the cut, which may halve the secret
     return " ".join(text.split())[:120]
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from pytest_agb import AGB, CreateSessionParams, Session
 from standin import IMAGE, StandIn
 from standin_clock import Sleeps
+
+from pytest_agb import AGB, CreateSessionParams, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 @pytest.fixture
 def service() -> Iterator[StandIn]:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from pytest_agb import AGB, AuthenticationError, ClientSettings
-from standin import StandIn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from standin import StandIn
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from pytest_agb import AGB, AGBTimeoutError, CreateSessionParams, InvalidRequestError, NotFoundError, Session
 from standin import IMAGE, StandIn
-from standin_clock import Sleeps
+
+from pytest_agb import AGB, AGBTimeoutError, CreateSessionParams, InvalidRequestError, NotFoundError, Session
+
+if TYPE_CHECKING:
+    from standin_clock import Sleeps
 
 STATUS = "/mcp/getSessionInfo"
 RELEASE = "/mcp/releaseSessionAsync"

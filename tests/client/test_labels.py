@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pytest_agb import AGB, CreateSessionParams, InvalidRequestError, Session
 from standin import IMAGE, StandIn
+
+from pytest_agb import AGB, CreateSessionParams, InvalidRequestError, Session
 
 OURS = {"created_by": "pytest-agb", "agb_run": "run-1", "agb_slot": "slot-1", "agb_expires": "1790000000"}
 

@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pytest_agb import AGB, CreateSessionParams, InvalidRequestError
 from standin import IMAGE, StandIn
+
+from pytest_agb import AGB, CreateSessionParams, InvalidRequestError
 
 LIST = "/sdk/ListSession"
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import socket
+from typing import TYPE_CHECKING
 
 import pytest
+from standin import IMAGE, StandIn
+
 from pytest_agb import AGB, AGBError, CreateSessionParams
 from pytest_agb.client import calls
 from pytest_agb.client.wire import read_answer
-from standin import Fault, IMAGE, StandIn
-from standin_clock import Sleeps
+
+if TYPE_CHECKING:
+    from standin_clock import Sleeps
+from standin_faults import Fault
 
 CREATE = "/mcp/createSession"
 
 
-@pytest.mark.parametrize("fault", ["drop_after", "drop_before", "500_after", "html", "html_502", "not_json", "503"])
+@pytest.mark.parametrize(
+    "fault", ["drop_after", "drop_before", "500_after", "html", "html_502", "not_json", "503"]
+)
 def test_a_create_is_never_repeated(service: StandIn, agb: AGB, sleeps: Sleeps, fault: Fault) -> None:
     service.fault(CREATE, fault)
 

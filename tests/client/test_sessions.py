@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pytest_agb import AGB, CreateSessionParams, InvalidRequestError, NotFoundError, Session
 from standin import IMAGE, StandIn
+
+from pytest_agb import AGB, CreateSessionParams, InvalidRequestError, NotFoundError, Session
 
 
 def test_a_create_sends_what_the_official_sdk_sends(service: StandIn, agb: AGB) -> None:

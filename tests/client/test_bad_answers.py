@@ -1,0 +1,187 @@
+"""Whatever comes back, the result says what happened, and to what, and what to do."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from standin import IMAGE, StandIn
+
+from pytest_agb import (
+    AGB,
+    AGBError,
+    AGBTimeoutError,
+    AuthenticationError,
+    CreateSessionParams,
+    ImageNotFoundError,
+    NotFoundError,
+    ProtocolError,
+    QuotaError,
+    RefusedError,
+    ThrottledError,
+    ToolError,
+    UnavailableError,
+)
+from pytest_agb.client import calls
+from pytest_agb.client.wire import Request, read_answer
+
+if TYPE_CHECKING:
+    from standin_clock import Sleeps
+    from standin_faults import Fault
+
+LIST = "/sdk/ListSession"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "said"),
+    [
+        ("html", ProtocolError, "it begins with '<html><head><title>Sign in"),
+        ("not_json", ProtocolError, "it begins with"),
+        ("html_502", UnavailableError, "HTTP 502"),
+        ("503", UnavailableError, "The service is unavailable"),
+        ("401", AuthenticationError, "AGB_API_KEY"),
+        ("429", ThrottledError, "Too many requests"),
+        ("drop_before", UnavailableError, "broke before the answer came"),
+    ],
+)
+def test_each_bad_answer_has_its_error(
+    service: StandIn, agb: AGB, fault: Fault, kind: type[AGBError], said: str
+) -> None:
+    service.fault(LIST, fault, times=10)
+
+    result = agb.list()
+
+    assert type(result.error) is kind
+    assert result.error_message.startswith("Could not list sessions: ")
+    assert said in result.error_message
+    with pytest.raises(kind, match="Could not list sessions"):
+        result.check()
+
+
+def test_a_refused_connection_names_the_endpoint(sleeps: Sleeps) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        result = AGB("some-key", endpoint, sleep=sleeps).list()
+
+    assert isinstance(result.error, UnavailableError)
+    assert f"no connection to {endpoint}" in result.error_message
+    assert "AGB_ENDPOINT" in result.error_message
+
+
+def test_a_late_answer_is_a_timeout(service: StandIn) -> None:
+    service.fault(LIST, "hang")
+    with AGB(service.api_key, service.endpoint, timeout=0.1) as agb:
+        result = agb.list()
+
+    assert isinstance(result.error, AGBTimeoutError)
+    assert isinstance(result.error, TimeoutError)
+    assert "within 0.1 s" in result.error_message
+    assert service.count(LIST) == 1
+
+
+def test_what_is_no_http_at_all_is_named(sleeps: Sleeps) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"220 mail.invalid ESMTP ready\r\n\r\n")
+                connection.recv(65536)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        result = AGB("some-key", f"http://127.0.0.1:{server.getsockname()[1]}", sleep=sleeps).list()
+        thread.join()
+
+    assert isinstance(result.error, ProtocolError)
+    assert "does not speak HTTP" in result.error_message
+
+
+def test_an_unknown_image_is_named(agb: AGB) -> None:
+    result = agb.create(CreateSessionParams("agb-nonsense"))
+
+    assert isinstance(result.error, ImageNotFoundError)
+    assert "agb-nonsense" in result.error_message
+    assert "image-management" in result.error_message
+
+
+def test_too_many_sessions_are_a_quota_error(service: StandIn, agb: AGB) -> None:
+    service.max_sessions = 0
+
+    result = agb.create(CreateSessionParams(IMAGE))
+
+    assert isinstance(result.error, QuotaError)
+
+
+def test_an_error_says_which_request_it_was(agb: AGB) -> None:
+    result = agb.get("session-nowhere")
+
+    assert result.error is not None
+    assert result.request_id == result.error.request_id == "REQUEST-1"
+    assert result.error.code == "InvalidMcpSession.NotFound"
+    assert result.error.http_status == 400
+    assert "request ID REQUEST-1" in str(result.error)
+
+
+CREATE = calls.create_session(IMAGE, {}, 60, None)
+STATUS = calls.get_status("session-1")
+INFO = calls.get_info("session-1")
+TOOL = calls.call_tool("session-1", "shell", {}, 1)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code", "message", "kind"),
+    [
+        (CREATE, 200, "", "account status is invalid: CEASED", AuthenticationError),
+        (STATUS, 403, "AccessDenied", "no", AuthenticationError),
+        (CREATE, 200, "InvalidImageId", "Image id is invalid", ImageNotFoundError),
+        (CREATE, 400, "", "image x not found", ImageNotFoundError),
+        (CREATE, 429, "", "", ThrottledError),
+        (CREATE, 400, "Throttling.User", "Request was denied due to user flow control", ThrottledError),
+        (CREATE, 429, "", "rate limit exceeded", ThrottledError),
+        (CREATE, 200, "", "You have reached the concurrency maximum", QuotaError),
+        (CREATE, 400, "", "Account limits exceeded", QuotaError),
+        (CREATE, 400, "InvalidParameter.Timeout", "timeout exceeds 3600", RefusedError),
+        (CREATE, 500, "InternalError", "oops", UnavailableError),
+        (STATUS, 404, "", "gone", NotFoundError),
+        (STATUS, 200, "InvalidSession.NotFound", "Resource [Session] is not found", NotFoundError),
+        (INFO, 200, "", "Session not found", NotFoundError),
+        (TOOL, 200, "InvalidSession.NotFound", "Resource [Session] is not found", NotFoundError),
+        (TOOL, 200, "", "file not found: /a", ToolError),
+        (TOOL, 200, "", "line limit exceeded", ToolError),
+        (TOOL, 401, "InvalidApiKey", "wrong", AuthenticationError),
+        (STATUS, 200, "Whatever", "no", RefusedError),
+    ],
+)
+def test_refusals_are_told_apart(
+    request_: Request, status: int, code: str, message: str, kind: type[AGBError]
+) -> None:
+    body = f'{{"success": false, "code": "{code}", "message": "{message}"}}'.encode()
+
+    error = request_.judge(request_, read_answer(request_, status, body))
+
+    assert type(error) is kind
+
+
+def test_what_a_tool_says_is_no_news_of_the_account() -> None:
+    text = "invalid api key, quota exceeded, session not found"
+    data = {"isError": True, "content": [{"type": "text", "text": text}]}
+    body = json.dumps({"success": True, "message": "ok", "data": data}).encode()
+
+    error = TOOL.judge(TOOL, read_answer(TOOL, 200, body))
+
+    assert type(error) is ToolError
+    assert error.message == text
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'"text"', b"null", b'{"detail": "Not Found"}', b"[" * 100_000, b"\xff"]
+)
+@pytest.mark.parametrize("status", [200, 404])
+def test_what_is_not_the_apis_is_no_answer(body: bytes, status: int) -> None:
+    with pytest.raises(ProtocolError):
+        read_answer(STATUS, status, body)

@@ -1,0 +1,114 @@
+"""The API key, and what opens a session, stay out of everything that is printed, logged or raised."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from standin import IMAGE, StandIn, ToolError
+
+from pytest_agb import AGB, AGBError, CreateSessionParams, Session
+from pytest_agb.client import calls
+from pytest_agb.client.wire import read_answer, redact
+
+if TYPE_CHECKING:
+    from standin_clock import Sleeps
+    from standin_faults import Fault
+
+KEY = "ako-very-secret-0123456789"
+
+
+def test_the_key_is_not_logged(service: StandIn, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpcore"):
+        caplog.set_level(logging.DEBUG, logger=name)
+
+    with AGB(service.api_key, service.endpoint) as agb:
+        agb.create(CreateSessionParams(IMAGE)).check()
+        agb.list().check()
+
+    assert "createSession" in caplog.text  # the loggers do speak
+    assert service.api_key not in caplog.text
+
+
+def test_the_key_is_not_shown(service: StandIn, agb: AGB, session: Session) -> None:
+    shown = [repr(vars(thing)) + repr(thing) for thing in (agb, agb._transport, session)]
+
+    assert service.api_key not in "".join(shown)
+
+
+def test_a_key_that_the_service_repeats_is_blotted_out(service: StandIn) -> None:
+    with AGB(KEY, service.endpoint) as agb:
+        result = agb.list()
+
+    assert "[API key]" in result.error_message
+    assert KEY not in f"{result!r} {result.error!r} {result.error} {result.error_message}"
+    assert KEY not in repr(vars(result.error))
+
+
+def test_a_key_in_a_page_is_blotted_out_before_the_page_is_cut() -> None:
+    page = f"<html>{'x' * 100}{KEY}".encode()
+    request = calls.get_status("session-1")
+
+    with pytest.raises(AGBError) as caught:
+        read_answer(request, 200, page, hide=lambda value: redact(value, KEY))
+
+    assert "ako-" not in str(caught.value)
+
+
+def test_a_key_in_a_tools_error_is_blotted_out(service: StandIn, session: Session) -> None:
+    def fail(*_: object) -> str:
+        raise ToolError(f"I was called with {service.api_key}")
+
+    def fail_inside(*_: object) -> str:
+        return json.dumps({"result": [], "executionError": f"KeyError: {service.api_key}"})
+
+    service.tools.update(shell=fail, run_code=fail_inside)
+
+    for result in (session.command.execute("x"), session.code.run("x", "python")):
+        assert "[API key]" in result.error_message
+        assert service.api_key not in repr(result)
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "html", "503"])
+def test_no_local_variable_of_a_traceback_shows_the_key(
+    service: StandIn, sleeps: Sleeps, fault: Fault
+) -> None:
+    agb = AGB(service.api_key, service.endpoint, sleep=sleeps)
+    service.fault("/sdk/ListSession", fault, times=10)
+    with pytest.raises(AGBError) as caught:
+        list(agb.iter_session_ids())
+
+    error: BaseException | None = caught.value
+    while error is not None:
+        frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+        for frame in frames:
+            if "pytest_agb" in frame.filename or "httpx" in frame.filename:
+                assert service.api_key not in str(frame.locals)
+        error = error.__context__
+    agb.close()
+
+
+@pytest.mark.parametrize("given", [(KEY, "not a URL"), (KEY,), ()])
+def test_a_constructor_that_fails_does_not_show_the_key(
+    given: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGB_API_KEY", KEY)
+    monkeypatch.setenv("AGB_ENDPOINT", "not a URL")
+
+    with pytest.raises(ValueError, match="not a base URL") as caught:
+        AGB(*given)
+
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    assert KEY not in "".join(str(frame.locals) for frame in frames if "pytest_agb/client" in frame.filename)
+
+
+def test_what_opens_a_session_is_not_shown(agb: AGB, session: Session) -> None:
+    shown = repr([session, session.info(), agb.get_session(session.session_id), session.get_link()])
+
+    assert "secret" not in shown
+    assert "url-secret" in session.resource_url
+    assert "link-secret" in session.get_link().data
