@@ -63,7 +63,9 @@ class Place:
         if self.directory is None:
             return os.path.join(self.home, path)
         real = os.path.join(self.home, path)
-        if os.path.isabs(path) and not self._inside(os.path.normpath(path)):
+        # What is spelled as a real path, ours or another session's, is meant as one.
+        spelled_out = os.path.normpath(path).startswith(os.path.dirname(self.directory) + os.sep)
+        if os.path.isabs(path) and not spelled_out:
             for prefix, name in self._virtual.items():
                 if path == prefix or path.startswith(prefix + "/"):
                     real = os.path.join(self.directory, name) + path[len(prefix) :]
@@ -106,7 +108,7 @@ def _open_regular(real: str, path: str, flags: int) -> int:
     """Open a regular file; a pipe or device would make the whole session wait."""
     descriptor = os.open(real, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     mode = os.fstat(descriptor).st_mode
-    if stat.S_ISREG(mode) or stat.S_ISCHR(mode):
+    if stat.S_ISREG(mode):
         return descriptor
     os.close(descriptor)
     if stat.S_ISDIR(mode):

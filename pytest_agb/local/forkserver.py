@@ -165,7 +165,8 @@ class ForkServer:
     def _spawn_isolated(self, connection: socket.socket) -> int:
         """Fork a launcher that enters the namespaces and forks the agent; return the agent's pid.
 
-        The launcher leaves at once, and its child becomes ours.
+        The launcher leaves at once, and its child becomes ours. Only then may the agent ask to die with
+        its parent: the launcher's end is an end of a parent, too.
         """
         report_read, report_write = os.pipe()
         mapped_read, mapped_write = os.pipe()
@@ -180,7 +181,10 @@ class ForkServer:
             self._expect(report_read, "unshare")
             namespaces.write_id_maps(launcher, self._uid, self._gid)
             os.write(mapped_write, b"m")
-            return int(self._expect(report_read, "set-up"))
+            pid = int(self._expect(report_read, "set-up"))
+            os.waitpid(launcher, 0)
+            os.write(mapped_write, b"o")  # an orphan now, and adopted by us
+            return pid
         except OSError:
             with contextlib.suppress(OSError):
                 os.kill(launcher, signal.SIGKILL)
@@ -217,12 +221,11 @@ class ForkServer:
             namespaces.build_root(root, self._prefixes, self._limits)
             namespaces.loopback_up()
             socket.sethostname("agb-local")
-            alive_read, alive_write = os.pipe()
             agent_pid = os.fork()
             if agent_pid == 0:
-                os.close(alive_write)
                 os.close(report)
-                os.read(alive_read, 1)  # the end of the launcher: from here on our parent is the fork server
+                if not os.read(mapped, 1):
+                    os._exit(1)
                 self._enter(connection, root)
             os.write(report, f"ok {agent_pid}\n".encode())
             os._exit(0)

@@ -12,6 +12,16 @@ from typing import Any
 MAX_TIMEOUT_SECONDS = 3600.0
 _LANGUAGES = ("python", "javascript", "java", "r")
 
+#: JSON's names of the types that arguments have.
+_TYPE_NAMES: dict[type, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    list: "array",
+    dict: "object",
+}
+
 
 class ArgumentError(ValueError):
     """A tool was called with what it can't take; the message names the argument."""
@@ -39,17 +49,9 @@ class Tool:
 
     def schema(self) -> dict[str, Any]:
         """Return the tool as `listTools` shows it."""
-        names = {
-            str: "string",
-            int: "integer",
-            float: "number",
-            bool: "boolean",
-            list: "array",
-            dict: "object",
-        }
         properties: dict[str, Any] = {}
         for name, parameter in self.parameters.items():
-            properties[name] = {"type": names[parameter.kind], "description": parameter.description}
+            properties[name] = {"type": _TYPE_NAMES[parameter.kind], "description": parameter.description}
             if parameter.choices:
                 properties[name]["enum"] = list(parameter.choices)
         return {
@@ -184,9 +186,7 @@ def _convert(what: str, value: Any, parameter: Parameter) -> Any:
     if kind is int and isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ArgumentError(
-            f"{what} must be {Tool('', '', '', {'x': parameter}).schema()['inputSchema']['properties']['x']['type']}, not {value!r:.100}"
-        )
+        raise ArgumentError(f"{what} must be of type {_TYPE_NAMES[kind]}, not {value!r:.100}")
     if parameter.choices and value not in parameter.choices:
         raise ArgumentError(f"{what} must be one of {', '.join(parameter.choices)}, not {value!r:.100}")
     return value

@@ -1,0 +1,78 @@
+"""One server for all tests of a worker; a sandbox of its own for each."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from localserver import Api, Sandbox, Server, serving
+
+from pytest_agb.local import isolation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def isolated() -> bool:
+    """Whether this machine can isolate sandboxes."""
+    return isolation.choose("any") == "namespaces"
+
+
+@pytest.fixture(scope="session")
+def needs_namespaces(isolated: bool) -> None:
+    if not isolated:
+        pytest.skip("no user namespaces on this machine: isolation tests have nothing to test")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with serving("--isolation", "any") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def api(server: Server) -> Iterator[Api]:
+    api = Api(server)
+    with api.http:
+        yield api
+
+
+@pytest.fixture
+def sandbox(api: Api) -> Iterator[Sandbox]:
+    with api.session() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def sdk() -> Any:
+    """The official SDK's module."""
+    os.environ["AGB_LOG_LEVEL"] = "ERROR"  # it logs every call on stderr otherwise
+    with warnings.catch_warnings():
+        # What it imports is not ours to repair.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        return pytest.importorskip("agb", reason="the official SDK (extra `sdk`) is not installed")
+
+
+@pytest.fixture
+def agb_client(sdk: Any, server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The official SDK's client, unmodified, on the local server."""
+    from agb.config import Config
+
+    # It sends calls to a proxy even on the loopback.
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return sdk.AGB(api_key=server.api_key, cfg=Config(endpoint=server.endpoint, timeout_ms=60_000))
+
+
+@pytest.fixture
+def sdk_session(sdk: Any, agb_client: Any) -> Iterator[Any]:
+    from agb.session_params import CreateSessionParams
+
+    created = agb_client.create(CreateSessionParams(image_id="agb-code-space-1"))
+    assert created.success, created.error_message
+    yield created.session
+    created.session.delete()

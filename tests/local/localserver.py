@@ -1,0 +1,155 @@
+"""Start a real server as people do, and talk to it without the SDK."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+IMAGE = "agb-code-space-1"
+_ROOT = Path(__file__).parent.parent.parent
+
+
+@dataclass
+class Server:
+    """A `pytest-agb serve` that answers."""
+
+    process: subprocess.Popen[str]
+    endpoint: str
+    api_key: str = field(repr=False)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "pytest_agb", "serve", *arguments]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a server: a marker in it must not be seen by sandboxes."""
+    # Not the working directory: `-m` would find the package only from the root of the repository.
+    return {
+        **os.environ,
+        "PYTHONPATH": str(_ROOT),
+        "AGB_API_KEY": "of-the-cloud",
+        "LEAK_MARKER": "leaked",
+        **more,
+    }
+
+
+@contextmanager
+def serving(*arguments: str, prefix: tuple[str, ...] = ()) -> Iterator[Server]:
+    """Run a server with these arguments, under the command ``prefix`` if one is given."""
+    process = subprocess.Popen(
+        [*prefix, *command(*arguments)],
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            lines = [process.stdout.readline().rstrip("\n") for _ in range(2)]
+            assert lines[0].startswith("AGB_ENDPOINT=http://127.0.0.1:"), (lines, process.stderr.read())
+            assert lines[1].startswith("AGB_API_KEY="), lines
+            yield Server(process, lines[0].partition("=")[2], lines[1].partition("=")[2])
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+
+
+class Api:
+    """The wire, by hand."""
+
+    def __init__(self, server: Server) -> None:
+        self.http = httpx.Client(
+            base_url=server.endpoint,
+            headers={"authorization": f"Bearer {server.api_key}"},
+            timeout=90,
+            trust_env=False,
+            # Concurrent tests hold many at once.
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=100),
+        )
+
+    def post(self, path: str, body: dict[str, Any] | None = None, **query: str) -> dict[str, Any]:
+        answer: dict[str, Any] = self.http.post(path, json=body or {}, params=query).json()
+        return answer
+
+    def create(self, **body: Any) -> Sandbox:
+        answer = self.post("/mcp/createSession", body, imageId=IMAGE)
+        assert answer["success"], answer
+        return Sandbox(self, answer["data"]["sessionId"])
+
+    @contextmanager
+    def session(self, **body: Any) -> Iterator[Sandbox]:
+        sandbox = self.create(**body)
+        try:
+            yield sandbox
+        finally:
+            sandbox.release()
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """One session and its tools."""
+
+    api: Api
+    session_id: str
+
+    def tool(self, name: str, **arguments: Any) -> tuple[bool, str]:
+        """Call a tool; return whether it went well, and its text."""
+        answer = self.api.post(
+            "/mcp", {"name": name, "sessionId": self.session_id, "args": json.dumps(arguments)}
+        )
+        if "data" not in answer:
+            return False, f"{answer['code']}: {answer['message']}"
+        return not answer["data"]["isError"], answer["data"]["content"][0]["text"]
+
+    def code(self, code: str, timeout_s: float = 30) -> dict[str, Any]:
+        ok, text = self.tool("run_code", code=code, language="python", timeout_s=timeout_s)
+        assert ok, text
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+
+    def value(self, expression: str) -> str:
+        """Run code and return what its last expression shows."""
+        answer = self.code(expression)
+        assert not answer["executionError"], answer
+        text: str = json.loads(answer["result"][0])["text/plain"]
+        return text
+
+    def shell(self, command: str, timeout_ms: int = 20_000, **more: Any) -> dict[str, Any]:
+        ok, text = self.tool("shell", command=command, timeout_ms=timeout_ms, **more)
+        assert text.startswith("{"), text
+        return {"ok": ok, **json.loads(text)}
+
+    def release(self) -> dict[str, Any]:
+        return self.api.post("/mcp/releaseSessionAsync", {"sessionId": self.session_id})
+
+
+def processes_with(marker: str) -> list[int]:
+    """The processes of this machine whose command line has ``marker``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+                state = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if marker.encode() in line and state not in "ZX":
+                found.append(int(entry.name))
+    return found

@@ -1,0 +1,47 @@
+"""The server needs no privilege: an ordinary user's sandboxes are as isolated as root's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from localserver import Api, Sandbox, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.usefixtures("needs_namespaces")
+
+
+@pytest.fixture(scope="module")
+def users_sandbox() -> Iterator[Sandbox]:
+    if os.getuid() == 0:
+        prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        if not shutil.which("setpriv"):
+            pytest.skip("no setpriv on this machine: root can't run the server as somebody else")
+        if subprocess.run([*prefix, sys.executable, "-c", ""], capture_output=True).returncode:
+            pytest.skip(f"an ordinary user can't run {sys.executable}: its directory is closed")
+    else:
+        prefix = ()
+    with serving("--isolation", "namespaces", prefix=prefix) as server:
+        api = Api(server)
+        with api.http, api.session() as sandbox:
+            yield sandbox
+
+
+def test_code_commands_and_files_work(users_sandbox: Sandbox) -> None:
+    assert users_sandbox.tool("write_file", path="/tmp/x", content="hi")[0]
+    assert users_sandbox.shell("cat /tmp/x; id -un")["stdout"] == "hiuser\n"
+    assert users_sandbox.value("open('/tmp/x').read()") == "'hi'"
+
+
+def test_it_is_isolated(users_sandbox: Sandbox) -> None:
+    status = users_sandbox.shell("cat /proc/self/status")["stdout"]
+    assert "CapEff:\t0000000000000000" in status
+    assert users_sandbox.shell("echo x > /usr/x")["exit_code"] != 0
+    assert users_sandbox.shell("cat /etc/shadow")["exit_code"] == 1
+    assert not os.path.exists("/tmp/x")  # noqa: PTH110

@@ -1,0 +1,135 @@
+"""Where sandboxes can't be isolated: say so with a remedy, or do without when that is asked for."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from localserver import Api, Sandbox, command, environment, serving
+
+from pytest_agb.local import isolation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: A user namespace in which no other can be made.
+_FORBIDDEN = ("unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', "sh")
+
+
+@pytest.fixture(scope="module")
+def forbidden() -> tuple[str, ...]:
+    if not shutil.which("unshare") or subprocess.run([*_FORBIDDEN, "true"], capture_output=True).returncode:
+        pytest.skip("no user namespaces on this machine: forbidding them has nothing to test")
+    return _FORBIDDEN
+
+
+@pytest.fixture(scope="module")
+def open_api() -> Iterator[Api]:
+    with serving("--isolation", "none") as server:
+        api = Api(server)
+        with api.http:
+            yield api
+
+
+@pytest.fixture
+def open_sandbox(open_api: Api) -> Iterator[Sandbox]:
+    with open_api.session() as sandbox:
+        yield sandbox
+
+
+def test_auto_refuses_with_cause_and_remedies(forbidden: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [*forbidden, *command()], env=environment(), capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "user.max_user_namespaces is 0" in done.stderr
+    assert "sudo sysctl -w user.max_user_namespaces=15000" in done.stderr
+    assert "--isolation any" in done.stderr
+
+
+def test_any_runs_and_says_that_nothing_is_isolated(forbidden: tuple[str, ...]) -> None:
+    with serving("--isolation", "any", prefix=forbidden) as server:
+        api = Api(server)
+        with api.http, api.session() as sandbox:
+            assert sandbox.value("6 * 7") == "42"
+        server.process.terminate()
+        assert server.process.stderr is not None
+        assert isolation.NOT_ISOLATED in server.process.stderr.read()
+
+
+def test_choose_says_it_in_one_exception(forbidden: tuple[str, ...]) -> None:
+    code = "from pytest_agb.local import isolation as i\ntry: i.choose('auto')\nexcept i.IsolationUnavailable as e: print(e)\nprint(i.choose('any'))"
+    done = subprocess.run(
+        [*forbidden, sys.executable, "-c", code],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert "--agb-local-isolation=any" in done.stdout
+    assert done.stdout.splitlines()[-1] == "none"
+
+
+def test_what_is_no_choice_is_refused() -> None:
+    with pytest.raises(ValueError, match="'maybe' is not one of"):
+        isolation.choose("maybe")
+
+
+def test_each_session_has_a_directory_of_its_own(open_api: Api, open_sandbox: Sandbox) -> None:
+    with open_api.session() as other:
+        assert open_sandbox.tool("write_file", path="/tmp/x", content="mine")[0]
+        assert "not found" in other.tool("read_file", path="/tmp/x")[1]
+        path = open_sandbox.shell("echo $TMPDIR/x")["stdout"].strip()
+        assert open_sandbox.tool("read_file", path=path) == (True, "mine")
+        ok, text = other.tool("read_file", path=path)
+        assert not ok
+        assert f"permission denied: {path} is outside of the session's directory" in text
+
+
+def test_file_calls_know_the_usual_paths(open_sandbox: Sandbox) -> None:
+    for path, variable in (
+        ("/tmp/a", "$TMPDIR/a"),
+        ("/home/user/b", "$HOME/b"),
+        ("c", "$HOME/c"),
+        ("~/d", "$HOME/d"),
+    ):
+        assert open_sandbox.tool("write_file", path=path, content=path)[0]
+        assert open_sandbox.shell(f"cat {variable}")["stdout"] == path
+        assert open_sandbox.tool("read_file", path=path) == (True, path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../../../../../etc/passwd", "/tmp/../../etc/passwd", "link", "dir/passwd"]
+)
+def test_file_calls_stay_in_the_sessions_directory(open_sandbox: Sandbox, path: str) -> None:
+    open_sandbox.shell("ln -s /etc/passwd link; ln -s /etc dir")
+    for tool in (
+        "read_file",
+        "write_file",
+        "get_file_info",
+        "search_files",
+        "list_directory",
+        "create_directory",
+    ):
+        ok, text = open_sandbox.tool(tool, path=path, content="x", pattern="*")
+        assert not ok
+        assert f"permission denied: {path} is outside" in text, (tool, text)
+
+
+def test_a_timeout_and_a_crash_are_as_in_a_sandbox(open_sandbox: Sandbox) -> None:
+    assert "timed out" in open_sandbox.shell("sleep 60", timeout_ms=200)["stderr"]
+    assert "exited with status 3" in open_sandbox.code("import os; os._exit(3)")["executionError"]
+    assert open_sandbox.value("1 + 1") == "2"
+
+
+def test_nothing_of_the_servers_environment_leaks_here_either(open_sandbox: Sandbox) -> None:
+    everything = json.dumps(open_sandbox.shell("env")) + open_sandbox.value(
+        "import os\n(dict(os.environ), open('/proc/self/environ').read())"
+    )
+    assert "leaked" not in everything
+    assert "of-the-cloud" not in everything
