@@ -89,6 +89,8 @@ class StandIn:
         self.delete_seconds = delete_seconds
         #: Age from which on a session shows up in listings.
         self.label_lag_seconds = label_lag_seconds
+        #: Whether a session that is being deleted is still listed, which is not documented either way.
+        self.lists_deleting = False
         #: Seconds that every answer takes, and those of one path take on top.
         self.round_trip_seconds = 0.0
         self.latency: dict[str, float] = {}
@@ -241,7 +243,7 @@ class StandIn:
         found = [
             session
             for session in self.live_sessions(api_key)
-            if session.gone_at is None
+            if (session.gone_at is None or self.lists_deleting)
             and wanted <= session.labels.items()
             and now - session.created_at >= self.label_lag_seconds
         ]

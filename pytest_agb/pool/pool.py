@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
+from pytest_agb import rundir
 from pytest_agb.client import (
     AGB,
     AGBError,
@@ -141,9 +142,16 @@ class Pool:
             self._own = None
 
     def _process(self) -> Process:
-        """What belongs to this process: a fork opens its own."""
+        """What belongs to this process: a fork opens its own.
+
+        Raises:
+            AGBError: the run's directory can't be had.
+        """
         if self._own is None or self._own.pid != os.getpid():
-            self._own = Process(self._settings)
+            try:
+                self._own = Process(self._settings)
+            except rundir.RunDirectoryError as error:
+                raise AGBError(str(error)) from error
         return self._own
 
     def _reserved_labels(self, slot: str, expires_at: int) -> Mapping[str, str]:
