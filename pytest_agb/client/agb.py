@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
 from pytest_agb.client import answers, calls, wire
+from pytest_agb.client.account import resolve
 from pytest_agb.client.errors import (
     AGBError,
     AGBTimeoutError,
     AuthenticationError,
     InvalidRequestError,
-    MissingKeyError,
     NotFoundError,
     ProtocolError,
 )
@@ -26,10 +25,10 @@ from pytest_agb.client.results import (
     SessionResult,
     SessionStatusResult,
 )
+from pytest_agb.client.secret import Secret
 from pytest_agb.client.session import Session
 from pytest_agb.client.settings import ClientSettings
-from pytest_agb.client.transport import Secret, Transport
-from pytest_agb.environment import Account, EnvironmentValueError, normalize_endpoint, read_account
+from pytest_agb.client.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +66,7 @@ class AGB:
     ) -> None:
         given = Secret((api_key or "").strip())
         del api_key  # a failure below must not show it among the local variables
-        key, self.endpoint, timeout_seconds = _resolve(given, endpoint, timeout)
+        key, self.endpoint, timeout_seconds = resolve(given, endpoint, timeout)
         self.settings = settings or ClientSettings()
         self._clock = clock
         self._sleep = sleep
@@ -141,6 +140,9 @@ class AGB:
         if result.data is None:
             return SessionResult(False, result.error_message, result.request_id, result.error)
         data = result.data
+        if answers.is_gone(data.status):
+            gone = NotFoundError(f"Session {session_id} is released", request_id=result.request_id)
+            return SessionResult.failed(gone)
         session = Session(
             self,
             data.session_id,
@@ -316,34 +318,6 @@ class AGB:
     def redact(self, text: str) -> str:
         """Blot the API key out of a text."""
         return self._transport.redact(text)
-
-
-def _resolve(given: Secret, endpoint: str | None, timeout: float | None) -> tuple[Secret, str, float]:
-    if timeout is not None and not timeout > 0:
-        raise InvalidRequestError(f"timeout must be seconds, more than 0, not {timeout!r}")
-    overrides = {}  # what is given hides the environment's value, right or wrong
-    if endpoint:
-        overrides["AGB_ENDPOINT"] = normalize_endpoint(endpoint.strip())
-    if timeout is not None:
-        overrides["AGB_TIMEOUT_MS"] = str(max(1, round(timeout * 1000)))
-    account = _read_account(overrides)
-    if isinstance(account, str):  # raised out here: the frames in there hold the whole environment
-        raise EnvironmentValueError(account)
-    key = given if given.reveal() else Secret(account.api_key or "")
-    if not key.reveal():
-        raise MissingKeyError("There is no AGB API key")
-    if not (key.reveal().isascii() and key.reveal().isprintable()) or " " in key.reveal():
-        raise MissingKeyError(
-            "The AGB API key holds characters that no key has, such as blanks or line breaks"
-        )
-    return key, account.endpoint, timeout if timeout is not None else account.timeout_seconds
-
-
-def _read_account(overrides: Mapping[str, str]) -> Account | str:
-    try:
-        return read_account({**os.environ, **overrides})
-    except EnvironmentValueError as error:
-        return str(error)
 
 
 def _checked_id(session_id: object) -> str:

@@ -60,7 +60,7 @@ class AGBError(Exception):
         ]
         shown = ", ".join(fact for fact in facts if fact)
         text = f"{self.message} ({shown})" if shown else self.message
-        return f"{text}. {self.hint}" if self.hint else text
+        return f"{text.rstrip('. ')}. {self.hint}" if self.hint else text
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self}>"

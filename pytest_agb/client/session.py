@@ -186,7 +186,7 @@ class Session:
 
     def _run_tool(self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float) -> ToolOutput:
         try:
-            json.dumps(args)
+            json.dumps(args, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise InvalidRequestError(f"The arguments of {name} can't be sent as JSON: {error}") from None
         margin = self.agb.settings.tool_margin_seconds

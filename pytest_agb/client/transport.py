@@ -22,27 +22,7 @@ from pytest_agb.client.settings import ClientSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-
-class Secret:
-    """A string that does not show itself: ``--showlocals`` and debuggers print what they find."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The string itself."""
-        return self._value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __repr__(self) -> str:
-        return "<hidden>"
+    from pytest_agb.client.secret import Secret
 
 
 class _BearerAuth(httpx.Auth):
@@ -152,6 +132,8 @@ class Transport:
             )
         except httpx.HTTPError as error:
             failure = self._explain(request, error, timeout)
+        except (httpx.InvalidURL, UnicodeError) as error:
+            failure = errors.InvalidRequestError(f"Could not {request.purpose}: {self.redact(str(error))}")
         if failure is not None:  # raised out here: httpx's exception holds the request, and with it the key
             raise failure
         answer = self._read(request, response)
@@ -190,7 +172,8 @@ class Transport:
         try:
             return httpx.Client(
                 auth=_BearerAuth(self.key),
-                headers={"user-agent": "pytest-agb", "accept": "application/json"},
+                # The official SDK names the content type on every request, GETs included.
+                headers={"user-agent": "pytest-agb", "content-type": "application/json"},
                 limits=httpx.Limits(
                     max_connections=self.settings.max_connections,
                     max_keepalive_connections=self.settings.max_connections,

@@ -108,10 +108,16 @@ def test_tools_and_links(service: StandIn, agb: AGB, session: Session) -> None:
     assert "image_id" in other.list_mcp_tools().error_message
 
 
-def test_arguments_that_json_cannot_hold_are_refused(session: Session) -> None:
-    result = session.call_mcp_tool("shell", {"a": object()})
+@pytest.mark.parametrize("name", ["session-\ud800", "session-\0"])
+def test_an_id_that_cannot_be_sent_is_a_failed_result(agb: AGB, name: str) -> None:
+    assert not agb.get(name).success
+    assert not agb.create(CreateSessionParams(name)).success
+    assert not Session(agb, name).get_labels().success
 
-    assert isinstance(result.error, InvalidRequestError)
+
+def test_arguments_that_json_cannot_hold_are_refused(session: Session) -> None:
+    for value in (object(), float("nan")):
+        assert isinstance(session.call_mcp_tool("shell", {"a": value}).error, InvalidRequestError)
 
 
 def test_metrics_are_read_under_old_and_new_names(service: StandIn, session: Session) -> None:
