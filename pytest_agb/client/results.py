@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +124,7 @@ class SessionListResult(Result):
         return True  # a result is not false for being an empty page
 
     def _shown(self) -> dict[str, Any]:
-        return {"total_count": self.total_count, "session_ids": self.session_ids}
+        return {"total_count": self.total_count, "session_ids": some(self.session_ids)}
 
 
 @dataclass(frozen=True, repr=False)
@@ -189,7 +189,7 @@ class McpToolsResult(Result):
     tools: list[McpTool] = field(default_factory=list)
 
     def _shown(self) -> dict[str, Any]:
-        return {"tools": [tool.name for tool in self.tools]}
+        return {"tools": some([tool.name for tool in self.tools])}
 
 
 @dataclass(frozen=True)
@@ -227,6 +227,11 @@ def brief(text: str, length: int = 150) -> str:
     if len(text) <= length:
         return text
     return f"{text[: length // 2]} ... {text[-(length // 2) :]}"
+
+
+def some(items: Sequence[Any], number: int = 8) -> list[Any]:
+    """The first of many items, and how many more there are."""
+    return [*items[:number], f"... {len(items) - number} more"] if len(items) > number + 1 else [*items]
 
 
 def _masked(data: Any) -> Any:

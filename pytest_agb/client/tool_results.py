@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_agb.client.results import Result, brief
+from pytest_agb.client.results import Result, brief, some
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,7 +111,7 @@ class DirectoryListResult(Result):
     entries: list[dict[str, Any]] = field(default_factory=list)
 
     def _shown(self) -> dict[str, Any]:
-        return {"entries": self.entries}
+        return {"entries": some(self.entries)}
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,4 +131,4 @@ class FileSearchResult(Result):
     matches: list[str] = field(default_factory=list)
 
     def _shown(self) -> dict[str, Any]:
-        return {"matches": self.matches}
+        return {"matches": some(self.matches)}

@@ -70,6 +70,17 @@ def test_release_does_not_wait(service: StandIn, agb: AGB, session: Session) -> 
     assert agb.get_status(session.session_id).status == "DELETING"
 
 
+@pytest.mark.parametrize("status", ["FINISH", "DELETED"])
+def test_a_finished_session_is_gone(
+    service: StandIn, agb: AGB, session: Session, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_status", lambda session: status)
+
+    assert agb.is_gone(session.session_id)
+    assert isinstance(agb.get(session.session_id).error, NotFoundError)
+    assert agb.delete(session).success
+
+
 def test_a_bad_answer_while_waiting_changes_nothing(service: StandIn, agb: AGB, session: Session) -> None:
     service.fault(STATUS, "html")
 

@@ -6,7 +6,13 @@ import pickle
 import pytest
 
 from pytest_agb import AGBError, CodeExecutionResult, NotFoundError, Result
-from pytest_agb.client import CommandResult, ExecutionError, ExecutionLogs, FileContentResult
+from pytest_agb.client import (
+    CommandResult,
+    ExecutionError,
+    ExecutionLogs,
+    FileContentResult,
+    FileSearchResult,
+)
 
 #: As much of a repr as pytest shows in a failed assertion.
 SHOWN = 240
@@ -51,6 +57,12 @@ def test_a_long_output_is_cut() -> None:
     assert len(repr(result)) < SHOWN
     assert "begin" in repr(result)
     assert "end" in repr(result)
+
+
+def test_a_long_list_is_cut() -> None:
+    shown = repr(FileSearchResult(True, matches=[f"/{number}" for number in range(100)]))
+
+    assert "'/7', '... 92 more'" in shown
 
 
 def test_what_a_failed_program_printed_is_shown() -> None:
