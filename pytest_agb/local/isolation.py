@@ -59,6 +59,8 @@ def why_not() -> str | None:
                 env=boot.environment(), stdin=subprocess.DEVNULL, capture_output=True, cwd="/",
                 timeout=_PROBE_TIMEOUT_SECONDS, check=False,
             )  # fmt: skip
+        except OSError as error:
+            return _message(f"{sys.executable} can't be started: {error.strerror}", "")
         except subprocess.TimeoutExpired:
             return _message(f"trying took more than {_PROBE_TIMEOUT_SECONDS:.0f} s", "try again")
     if done.returncode == 0:

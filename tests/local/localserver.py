@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,27 +31,23 @@ class Server:
     api_key: str = field(repr=False)
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "pytest_agb", "serve", *arguments]
+def command(*arguments: str, python: str = sys.executable) -> list[str]:
+    return [python, "-m", "pytest_agb", "serve", *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a server: a marker in it must not be seen by sandboxes."""
-    # Not the working directory: `-m` would find the package only from the root of the repository.
-    return {
-        **os.environ,
-        "PYTHONPATH": str(_ROOT),
-        "AGB_API_KEY": "of-the-cloud",
-        "LEAK_MARKER": "leaked",
-        **more,
-    }
+    """The environment of a server. The secrets in it must not be seen by sandboxes."""
+    # The packages, too: another interpreter than ours may run the server.
+    path = f"{_ROOT}:{sysconfig.get_path('purelib')}"
+    secrets = {"AGB_API_KEY": "of-the-cloud", "LEAK_MARKER": "leaked"}
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **secrets, **more}
 
 
 @contextmanager
-def serving(*arguments: str, prefix: tuple[str, ...] = ()) -> Iterator[Server]:
+def serving(*arguments: str, prefix: tuple[str, ...] = (), python: str = sys.executable) -> Iterator[Server]:
     """Run a server with these arguments, under the command ``prefix`` if one is given."""
     process = subprocess.Popen(
-        [*prefix, *command(*arguments)],
+        [*prefix, *command(*arguments, python=python)],
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     with process:

@@ -12,7 +12,7 @@ from localserver import IMAGE, Api, Sandbox, Server
 
 @pytest.mark.parametrize("key", [None, "", "Bearer", "Bearer wrong", "Bearer wröng", "Basic eDp5"])
 def test_a_wrong_key_opens_nothing(api: Api, key: str | None) -> None:
-    headers = {"authorization": key.encode() if key else b""}
+    headers = {b"authorization": key.encode() if key else b""}
     for path in ("/mcp/createSession", "/nowhere"):
         response = api.http.post(path, params={"imageId": IMAGE}, json={}, headers=headers)
         assert response.status_code == 401
@@ -88,10 +88,14 @@ def test_a_bad_list_is_refused_by_name(api: Api, query: dict[str, str]) -> None:
 
 
 def test_an_unknown_session_is_not_found_everywhere(api: Api) -> None:
-    for path in (
-        "/mcp/getSession", "/mcp/getSessionInfo", "/mcp/getMcpResource", "/mcp/releaseSessionAsync", "/mcp/refreshSessionIdleTime",
-    ):  # fmt: skip
-        answer = api.post(path, {"sessionId": "session-unknown"})
+    for name in (
+        "getSession",
+        "getSessionInfo",
+        "getMcpResource",
+        "releaseSessionAsync",
+        "refreshSessionIdleTime",
+    ):
+        answer = api.post(f"/mcp/{name}", {"sessionId": "session-unknown"})
         assert (answer["code"], answer["message"]) == ("InvalidMcpSession.NotFound", "Session not found")
         assert "data" not in answer
 

@@ -45,7 +45,7 @@ def test_the_end_leaves_no_directory_and_answers_calls_under_way(tmp_path: Path)
         api = Api(server)
         with api.http:
             sandbox = api.create()
-            assert list(tmp_path.iterdir())[0].stat().st_mode & 0o777 == 0o700
+            assert next(tmp_path.iterdir()).stat().st_mode & 0o777 == 0o700
             answers: list[tuple[bool, str]] = []
             call = threading.Thread(
                 target=lambda: answers.append(
@@ -82,8 +82,11 @@ def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     (tmp_path / "uvicorn.py").write_text("raise ImportError('not installed')")
     done = subprocess.run(
         command("--isolation", "none"),
-        env=environment(PYTHONPATH=f"{tmp_path}:{environment()['PYTHONPATH']}"), capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
+        env=environment(PYTHONPATH=f"{tmp_path}:{environment()['PYTHONPATH']}"),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     assert done.returncode == 2
     assert "pip install 'pytest-agb[local]'" in done.stderr
 

@@ -63,7 +63,14 @@ def test_any_runs_and_says_that_nothing_is_isolated(forbidden: tuple[str, ...]) 
 
 
 def test_choose_says_it_in_one_exception(forbidden: tuple[str, ...]) -> None:
-    code = "from pytest_agb.local import isolation as i\ntry: i.choose('auto')\nexcept i.IsolationUnavailable as e: print(e)\nprint(i.choose('any'))"
+    code = """
+from pytest_agb.local import isolation
+try:
+    isolation.choose("auto")
+except isolation.IsolationUnavailable as error:
+    print(error)
+print(isolation.choose("any"))
+"""
     done = subprocess.run(
         [*forbidden, sys.executable, "-c", code],
         env=environment(),
