@@ -51,9 +51,10 @@ def read_account(environ: Mapping[str, str] | None = None, directory: Path | Non
         # The SDK lets an existing variable win over `.env`; an empty one counts as not set.
         return (environ.get(name) or file_values.get(name) or "").strip()
 
+    endpoint = value("AGB_ENDPOINT")
     return Account(
         api_key=value("AGB_API_KEY") or None,
-        endpoint=normalize_endpoint(value("AGB_ENDPOINT") or DEFAULT_ENDPOINT, source="AGB_ENDPOINT"),
+        endpoint=normalize_endpoint(endpoint, source="AGB_ENDPOINT") if endpoint else DEFAULT_ENDPOINT,
         timeout_seconds=_timeout(value("AGB_TIMEOUT_MS")),
     )
 
@@ -64,7 +65,7 @@ def normalize_endpoint(text: str, *, source: str = "endpoint") -> str:
     Raises:
         EnvironmentValueError: ``text`` can't be a base URL; the message starts with ``source``.
     """
-    from urllib.parse import urlsplit
+    from urllib.parse import urlsplit  # only where an endpoint is given: start-up time
 
     url = text if "://" in text else f"https://{text}"
     try:

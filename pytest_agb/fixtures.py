@@ -136,7 +136,11 @@ def agb_session_factory(
         wrong = None if labels is None else label_rules.invalid(labels)
         if wrong:
             raise InvalidRequestError(f"agb_session_factory: {wrong}")
-        given = {"image_id": image, "idle_release_timeout": idle_timeout, "policy_id": policy_id}
+        given: dict[str, Any] = {
+            "image_id": image,
+            "idle_release_timeout": idle_timeout,
+            "policy_id": policy_id,
+        }
         params = replace(
             agb_session_params,
             labels={**(agb_session_params.labels or {}), **(labels or {})},

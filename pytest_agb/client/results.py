@@ -67,7 +67,8 @@ class Result:
 class SessionResult(Result):
     """A session."""
 
-    session: Session | None = None
+    #: ``None`` where the call failed, which `success` or `check` tells; typed as what it is after that.
+    session: Session = None  # type: ignore[assignment]
 
     def _shown(self) -> dict[str, Any]:
         return {"session": self.session}

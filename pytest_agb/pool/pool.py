@@ -100,17 +100,10 @@ class Pool:
         expires_at = int(self._clock()) + MAX_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS
         process.slots.begin(slot, member=process.member.name, image=params.image_id, expires_at=expires_at)
         result = client.create(params, reserved_labels=self._reserved_labels(slot, expires_at))
-        if result.session is None:
-            error = result.error or AGBError("the service gave neither a session nor a reason")
-            if error.maybe_executed:
-                process.slots.note(slot, f"the answer to its create was lost: {error.message}")
-            else:
-                process.slots.gone(slot, note=error.message)
-            if isinstance(error, (AuthenticationError, ImageNotFoundError)):
-                process.slots.remember_refusal(
-                    subject if isinstance(error, ImageNotFoundError) else "account", _memory(error)
-                )
-            raise error
+        if not result.success:
+            refusal = result.error or AGBError(result.error_message, request_id=result.request_id)
+            self._not_created(process, slot, subject, refusal)
+            raise refusal
         process.slots.leased(slot, result.session.session_id)
         return Lease(slot=slot, session=result.session, request_id=result.request_id, pid=os.getpid())
 
@@ -119,6 +112,7 @@ class Pool:
         if lease.pid == os.getpid():
             process = self._process()
             process.slots.deleting(lease.slot)
+            lease.session.mark_released()
             self._delete(process, lease.slot, lease.session.session_id)
 
     def agb(self) -> AGB:
@@ -164,6 +158,17 @@ class Pool:
         if self._settings.ci_run:
             reserved[label_rules.CI_RUN] = self._settings.ci_run
         return reserved
+
+    def _not_created(self, process: Process, slot: str, subject: str, error: AGBError) -> None:
+        """Record how far a create got, and what need not be asked again in this run."""
+        if error.maybe_executed:
+            process.slots.note(slot, f"the answer to its create was lost: {error.message}")
+        else:
+            process.slots.gone(slot, note=error.message)
+        if isinstance(error, ImageNotFoundError):
+            process.slots.remember_refusal(subject, _memory(error))
+        elif isinstance(error, AuthenticationError):
+            process.slots.remember_refusal("account", _memory(error))
 
     def _delete(self, process: Process, slot: str, session_id: str) -> None:
         """Ask the service to delete; what it accepts is seen through at the end of the run."""

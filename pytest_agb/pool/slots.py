@@ -14,11 +14,12 @@ there is a slot label to find the session by.
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,6 +90,9 @@ class SlotTable:
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._clock = clock
+        self._lock = (
+            threading.Lock()
+        )  # a test may create sessions from threads; a connection has one transaction
 
     def close(self) -> None:
         """Close the connection."""
@@ -123,7 +127,7 @@ class SlotTable:
 
     def left(self, member: str | None = None) -> list[Slot]:
         """The slots that may still have a session, of one member or of all."""
-        rows = self._connection.execute(
+        rows = self._fetch(
             "SELECT slot, state, member, image, session_id, note FROM slots "
             "WHERE state != ? AND (? IS NULL OR member = ?) ORDER BY created_at",
             (SlotState.GONE.value, member, member),
@@ -138,20 +142,23 @@ class SlotTable:
     def refusal(self, *subjects: str) -> str | None:
         """What was remembered of any of ``subjects``."""
         places = ", ".join("?" * len(subjects))
-        row = self._connection.execute(
-            f"SELECT error FROM refusals WHERE subject IN ({places}) LIMIT 1", subjects
-        ).fetchone()
-        return row[0] if row else None
+        rows = self._fetch(f"SELECT error FROM refusals WHERE subject IN ({places}) LIMIT 1", subjects)
+        return rows[0][0] if rows else None
+
+    def _fetch(self, query: str, values: tuple[str | None, ...]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
 
     def _move(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +153,16 @@ def test_a_create_that_takes_too_long_is_a_lost_one(
     assert service.live_sessions() == []
 
 
+def test_threads_of_a_test_lease_at_once(service: StandIn, pools: Callable[..., Pool]) -> None:
+    pool = pools()
+    with ThreadPoolExecutor(8) as threads:
+        leases = list(threads.map(lambda _: pool.acquire(PARAMS), range(40)))
+        list(threads.map(pool.release, leases))
+
+    assert len({lease.session.session_id for lease in leases}) == 40
+    assert service.live_sessions() == []
+
+
 def in_a_fork(action: Callable[[], object]) -> int:
     """Run ``action`` in a forked child that ends without any clean-up; return its exit status."""
     child = os.fork()
@@ -210,7 +221,12 @@ def test_the_living_keep_theirs(service: StandIn, pools: Callable[..., Pool], se
     pool = pools()
     lease = pool.acquire(PARAMS)
 
-    assert in_a_fork(lambda: (other := pools()).release(other.acquire(PARAMS)) or other.close()) == 0
+    def child() -> None:
+        other = pools()
+        other.release(other.acquire(PARAMS))
+        assert other.close() == []
+
+    assert in_a_fork(child) == 0
 
     assert [session.session_id for session in service.live_sessions()] == [lease.session.session_id]
 
