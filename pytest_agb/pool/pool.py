@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import threading
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -76,6 +77,7 @@ class Pool:
         self._drain_seconds = drain_seconds
         self._lost_seconds = lost_seconds
         self._own: Process | None = None
+        self._joining = threading.Lock()
 
     def acquire(self, params: CreateSessionParams) -> Lease:
         """Lease a new session made by ``params``, labelled so that it can be found whatever happens.
@@ -141,12 +143,13 @@ class Pool:
         Raises:
             AGBError: the run's directory can't be had.
         """
-        if self._own is None or self._own.pid != os.getpid():
-            try:
-                self._own = Process(self._settings)
-            except rundir.RunDirectoryError as error:
-                raise AGBError(str(error)) from error
-        return self._own
+        with self._joining:
+            if self._own is None or self._own.pid != os.getpid():
+                try:
+                    self._own = Process(self._settings)
+                except rundir.RunDirectoryError as error:
+                    raise AGBError(str(error)) from error
+            return self._own
 
     def _reserved_labels(self, slot: str, expires_at: int) -> Mapping[str, str]:
         reserved = {

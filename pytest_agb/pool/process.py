@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import threading
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -28,6 +29,7 @@ class Process:
         self.pid = os.getpid()
         self._settings = settings
         self._client: tuple[str, AGB] | None = None
+        self._connecting = threading.Lock()
         with server_process.joining_lock():
             self._run = rundir.path(settings.run_id)
             self._run.mkdir(mode=0o700, exist_ok=True)
@@ -59,15 +61,17 @@ class Process:
         Raises:
             AGBError: there is no key, or the local server can't be had.
         """
-        endpoint = self.endpoint()
-        if self._client is None or self._client[0] != endpoint:
-            if self._settings.api_key is None:
-                raise MissingKeyError(
-                    "there is no API key",
-                    hint="set AGB_API_KEY, or use --agb-backend=local for local sandboxes",
-                )
-            self._client = (endpoint, AGB(self._settings.api_key, endpoint, self._settings.timeout_seconds))
-        return self._client[1]
+        with self._connecting:
+            endpoint = self.endpoint()
+            if self._client is None or self._client[0] != endpoint:
+                if self._settings.api_key is None:
+                    raise MissingKeyError(
+                        "there is no API key",
+                        hint="set AGB_API_KEY, or use --agb-backend=local for local sandboxes",
+                    )
+                client = AGB(self._settings.api_key, endpoint, self._settings.timeout_seconds)
+                self._client = (endpoint, client)
+            return self._client[1]
 
     def orphaned_slots(self) -> list[Slot]:
         """The slots that may have a session, of this process and of processes that died."""

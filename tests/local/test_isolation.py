@@ -140,7 +140,7 @@ found
 
 
 def test_no_descriptor_of_the_server_leaks(sandbox: Sandbox) -> None:
-    code = "import pathlib\n[str(p.readlink()) for p in pathlib.Path('/proc/self/fd').iterdir() if p.is_symlink()]"
+    code = "from pathlib import Path\n[str(p.readlink()) for p in Path('/proc/self/fd').iterdir() if p.is_symlink()]"
     for target in ast.literal_eval(sandbox.value(code)):
         assert target == "/dev/null" or target.startswith(("pipe:", "socket:", "/proc/")), target
     # Three of its own and the one that `ls` reads the directory with.
