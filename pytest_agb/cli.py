@@ -71,7 +71,11 @@ def _serve(arguments: argparse.Namespace) -> int:
     directory = Path(tempfile.mkdtemp(prefix="pytest-agb-"))
     try:
         config = server.ServerConfig(
-            api_key=key, isolation=chosen, data_directory=directory, port=arguments.port
+            api_key=key,
+            isolation=chosen,
+            data_directory=directory,
+            remove_directory=True,
+            port=arguments.port,
         )
         server.serve(config, on_ready=announce)
     except server.ServerError as error:

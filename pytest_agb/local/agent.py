@@ -66,8 +66,11 @@ class Agent:
             os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._on_terminate)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Not ignored, which every command would inherit, `trap` or not.
+        signal.signal(signal.SIGINT, lambda *_: None)
+        if os.getpid() != 1:
+            # The fork server's word for the end. As process 1 we are simply killed, and deaf to those inside.
+            signal.signal(signal.SIGTERM, self._on_terminate)
         self.watch(self._wake_read, self._on_wake)
         self.watch(self._connection.fileno(), self._on_request)
         self._send({"ready": True})

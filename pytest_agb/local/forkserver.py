@@ -20,6 +20,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -49,10 +50,14 @@ def main(descriptor: str, settings: str) -> None:
 class ForkServer:
     """The sandboxes that live, by session; one loop over the server's socket and SIGCHLD."""
 
-    def __init__(self, server: socket.socket, *, isolation: str, directory: str) -> None:
+    def __init__(
+        self, server: socket.socket, *, isolation: str, directory: str, root: str | None, remove: bool
+    ) -> None:
         self._server = server
         self._isolated = isolation == "namespaces"
         self._directory = directory
+        self._root = root
+        self._remove = remove
         self._agents: dict[int, str] = {}
         self._farewells: dict[int, float] = {}
         self._limits = namespaces.Limits()
@@ -118,10 +123,10 @@ class ForkServer:
                     self._server.sendall(wire.encode({"gone": session}))
 
     def _kill_strays(self) -> None:
-        """Kill what a dead agent left behind: we have adopted it."""
-        known = set(self._agents)
-        spared = known.union(*(processes.tree(pid) for pid in known)) if known else set()
-        processes.kill_all(processes.tree(os.getpid(), same_session=False) - spared)
+        """Kill what a dead agent left behind: we have adopted it. A last look finds nothing."""
+        while found := processes.strays(os.getpid(), set(self._agents)):
+            for pid in found:
+                processes.kill_tree(pid)
 
     def _kill(self, session: str) -> None:
         for pid, name in self._agents.items():
@@ -143,6 +148,9 @@ class ForkServer:
             self._patience()
             self._reap()
             select.select([self._wake_read], [], [], 0.05)
+        # The server can't if it was killed.
+        if self._remove:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     # ------------------------------------------------------------------ new sandboxes
 
@@ -217,8 +225,8 @@ class ForkServer:
             os.write(report, b"ok\n")
             if not os.read(mapped, 1):
                 os._exit(1)
-            root = os.path.join(self._directory, "root")
-            namespaces.build_root(root, self._prefixes, self._limits)
+            assert self._root is not None
+            namespaces.build_root(self._root, self._prefixes, self._limits)
             namespaces.loopback_up()
             socket.sethostname("agb-local")
             agent_pid = os.fork()
@@ -226,7 +234,7 @@ class ForkServer:
                 os.close(report)
                 if not os.read(mapped, 1):
                     os._exit(1)
-                self._enter(connection, root)
+                self._enter(connection, self._root)
             os.write(report, f"ok {agent_pid}\n".encode())
             os._exit(0)
         except OSError as error:
@@ -259,9 +267,9 @@ class ForkServer:
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
             os.dup2(keep, 3, inheritable=False)
-            os.closerange(4, os.sysconf("SC_OPEN_MAX") if sys.platform == "darwin" else 1 << 16)
+            os.closerange(4, 1 << 16)
             connection.detach()
-            namespaces.apply_limits(self._limits)
+            namespaces.apply_limits(self._limits, isolated=directory is None)
             agent.run(socket.socket(fileno=3), directory)
             status = 0
         except BaseException as error:  # nothing must ever return into the fork server's loop

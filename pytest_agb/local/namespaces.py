@@ -63,6 +63,8 @@ class Limits:
     process_memory_bytes: int = 4 << 30
     #: Bytes in one file.
     file_bytes: int = 1 << 30
+    #: Processes and threads of one sandbox.
+    processes: int = 2048
 
 
 _libc: ctypes.CDLL | None = None
@@ -260,11 +262,15 @@ def drop_privileges() -> None:
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def apply_limits(limits: Limits) -> None:
+def apply_limits(limits: Limits, *, isolated: bool) -> None:
     """Set what this process, and all that it starts, may use."""
     wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, limits.file_bytes)]
     if platform.system() == "Linux":  # macOS counts neither
         wanted.append((resource.RLIMIT_DATA, limits.process_memory_bytes))
+    # Since Linux 5.14 processes are counted per user namespace, before per user: that would be the
+    # whole machine's.
+    if isolated and tuple(map(int, platform.release().split(".")[:2])) >= (5, 14):
+        wanted.append((resource.RLIMIT_NPROC, limits.processes))
     for what, value in wanted:
         _, hard = resource.getrlimit(what)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)

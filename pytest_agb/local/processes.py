@@ -51,6 +51,11 @@ def tree(root: int, *, same_session: bool = True) -> set[int]:
     return found - {os.getpid()}
 
 
+def strays(parent: int, known: set[int]) -> set[int]:
+    """Return the children of ``parent`` that are not ``known``."""
+    return {pid for pid, (above, _) in _parents().items() if above == parent and pid not in known}
+
+
 def kill_all(pids: set[int], signal_number: int = signal.SIGKILL) -> None:
     """Signal each of ``pids``; those already gone are fine."""
     for pid in pids:

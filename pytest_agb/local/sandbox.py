@@ -8,6 +8,7 @@ import json
 import shutil
 import socket
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,13 +117,15 @@ class Sandbox:
 class ForkServerHandle:
     """The fork server's process, and the socket to it. Made before the event loop runs."""
 
-    def __init__(self, isolation: str, directory: Path) -> None:
+    def __init__(self, isolation: str, directory: Path, *, remove_directory: bool = False) -> None:
         self._directory = directory
         self._isolated = isolation == "namespaces"
-        if self._isolated:
-            (directory / "root").mkdir(mode=0o700, exist_ok=True)
+        # Where sandboxes mount their root. A new one: a server that was here before us may still be ending.
+        root = tempfile.mkdtemp(prefix="root-", dir=directory) if self._isolated else None
         self._socket, theirs = socket.socketpair()
-        settings = json.dumps({"isolation": isolation, "directory": str(directory)})
+        settings = json.dumps(
+            {"isolation": isolation, "directory": str(directory), "root": root, "remove": remove_directory}
+        )
         with theirs:
             self._process = subprocess.Popen(
                 boot.command("forkserver", "main", str(theirs.fileno()), settings, site=True),

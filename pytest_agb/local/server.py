@@ -38,6 +38,8 @@ class ServerConfig:
     isolation: str
     #: An existing directory that is the server's own. Without namespaces the sessions' files are in it.
     data_directory: Path
+    #: Whether the directory goes when the server does, however that ends.
+    remove_directory: bool = False
     host: str = "127.0.0.1"
     #: 0: any free one.
     port: int = 0
@@ -69,7 +71,9 @@ def serve(
         ) from error
     listener = _listen(config)
     with contextlib.closing(listener):
-        fork_server = ForkServerHandle(config.isolation, config.data_directory)
+        fork_server = ForkServerHandle(
+            config.isolation, config.data_directory, remove_directory=config.remove_directory
+        )
         with contextlib.closing(fork_server):
             asyncio.run(_serve(config, listener, fork_server, on_ready, keep_running))
 

@@ -140,7 +140,10 @@ found
 
 
 def test_no_descriptor_of_the_server_leaks(sandbox: Sandbox) -> None:
-    code = "from pathlib import Path\n[str(p.readlink()) for p in Path('/proc/self/fd').iterdir() if p.is_symlink()]"
+    code = (
+        "from pathlib import Path\n"
+        "[str(link.readlink()) for link in Path('/proc/self/fd').iterdir() if link.is_symlink()]"
+    )
     for target in ast.literal_eval(sandbox.value(code)):
         assert target == "/dev/null" or target.startswith(("pipe:", "socket:", "/proc/")), target
     # Three of its own and the one that `ls` reads the directory with.
@@ -180,3 +183,30 @@ def test_its_memory_and_its_storage_are_limited(sandbox: Sandbox) -> None:
     )
     assert "File size limit" in full["stderr"] or "No space left" in full["stderr"]
     assert sandbox.value("1 + 1") == "2"
+
+
+def test_a_signal_to_the_agent_does_not_end_the_session(sandbox: Sandbox) -> None:
+    sandbox.shell("kill -TERM 1; kill -INT 1; kill -KILL 1; kill -STOP 1; kill -HUP 1")
+    assert sandbox.value("1 + 1") == "2"
+
+
+def test_a_fork_bomb_stays_in_its_sandbox(sandbox: Sandbox) -> None:
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (5, 14):
+        pytest.skip("this kernel counts processes per user only: there is no limit to test")
+    code = """
+import os, signal
+children = []
+try:
+    while True:
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        children.append(child)
+except BlockingIOError:
+    pass
+for child in children:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+len(children)
+"""
+    assert 1000 < int(sandbox.value(code)) < 2048

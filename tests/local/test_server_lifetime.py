@@ -19,9 +19,9 @@ from pytest_agb.local.sessions import SessionNotFoundError, Sessions
 
 @pytest.mark.parametrize("isolation", ["any", "none"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_sandboxes_end_with_the_server(number: int, isolation: str) -> None:
+def test_sandboxes_end_with_the_server(number: int, isolation: str, tmp_path: Path) -> None:
     mark = f"4{number}{os.getpid()}{len(isolation)}"
-    with serving("--isolation", isolation) as server:
+    with serving("--isolation", isolation, prefix=("env", f"TMPDIR={tmp_path}")) as server:
         api = Api(server)
         with api.http:
             for _ in range(2):
@@ -36,6 +36,7 @@ def test_sandboxes_end_with_the_server(number: int, isolation: str) -> None:
                 eventually(lambda: not processes_with(mark), "all are gone", seconds=1.0)
             assert server.process.wait(10) == (-9 if number == signal.SIGKILL else 0)
             assert processes_with(mark) == []
+            eventually(lambda: not list(tmp_path.iterdir()), "nothing is left on disk")
 
 
 def test_the_end_leaves_no_directory_and_answers_calls_under_way(tmp_path: Path) -> None:
