@@ -133,6 +133,8 @@ class ForkServerHandle:
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
         self._gone: dict[str, asyncio.Future[None]] = {}
+        #: Whether sandboxes can still be made. The fork server takes all there are along when it dies.
+        self.alive = True
         self._task: asyncio.Task[None] | None = None
 
     def attach(self) -> None:
@@ -201,6 +203,7 @@ class ForkServerHandle:
                     future = self._gone.get(message.get("gone", ""))
                     if future is not None and not future.done():
                         future.set_result(None)
+        self.alive = False
         for future in self._gone.values():
             if not future.done():
                 future.set_result(None)  # it took its sandboxes along

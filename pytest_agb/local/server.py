@@ -60,7 +60,7 @@ def serve(
     Call it in the main thread. ``on_ready`` gets the base URL once requests are answered.
 
     Raises:
-        ServerError: the port is taken, or the extra ``local`` is not installed.
+        ServerError: the port is taken, the extra ``local`` is not installed, or the fork server died.
     """
     try:
         import starlette.requests  # noqa: F401
@@ -137,6 +137,8 @@ async def _serve(
         if server.started:
             on_ready(f"http://{config.host}:{listener.getsockname()[1]}")
         while not stop.is_set() and not serving.done() and (keep_running is None or keep_running()):
+            if not fork_server.alive:
+                raise ServerError("the fork server died, and all sandboxes with it; start the server anew")
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(stop.wait(), _WATCH_SECONDS)
     finally:

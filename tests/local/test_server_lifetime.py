@@ -64,6 +64,18 @@ def test_the_end_leaves_no_directory_and_answers_calls_under_way(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_server_that_can_make_no_more_sandboxes_ends_and_says_why() -> None:
+    with serving("--isolation", "any") as server:
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        if not children.exists():
+            pytest.skip("no list of a process's children on this machine: the fork server can't be found")
+        (fork_server,) = children.read_text().split()
+        os.kill(int(fork_server), signal.SIGKILL)
+        assert server.process.wait(10) == 2
+        assert server.process.stderr is not None
+        assert "the fork server died" in server.process.stderr.read()
+
+
 def test_a_port_that_is_taken_is_named() -> None:
     with serving("--isolation", "any") as server:
         port = server.endpoint.rpartition(":")[2]
