@@ -3,20 +3,82 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_EXIT = "exit status: 0 {clean}; 1 {left}; 2 where it can't be done; 130 after Ctrl-C"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand and return the exit status: 0, or 2 where it can't be done."""
-    parser = argparse.ArgumentParser(
-        prog="pytest-agb", description="Sandboxes of the AGB cloud, and of this machine."
-    )
+    """Run a subcommand and return the exit status: 0, 1 where something is left, 2 where it can't be done."""
+    parser = _Parser(prog="pytest-agb", description="Sandboxes of the AGB cloud, and of this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
+    _add_ls(commands)
+    _add_sweep(commands)
+    _add_serve(commands)
+    arguments = parser.parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _add_ls(commands: argparse._SubParsersAction[_Parser]) -> None:
+    ls = commands.add_parser(
+        "ls",
+        help="list the account's sessions that pytest-agb created",
+        description="List the account's sessions that carry created_by=pytest-agb.",
+        epilog=_EXIT.format(clean="where all could be listed", left="where a session's labels can't be read"),
+    )
+    _add_selection(ls)
+    ls.set_defaults(run=_ls)
+
+
+def _add_sweep(commands: argparse._SubParsersAction[_Parser]) -> None:
+    sweep = commands.add_parser(
+        "sweep",
+        help="delete sessions that dead runs left behind",
+        description="Delete the account's sessions that carry created_by=pytest-agb and are past their "
+        "agb_expires, or belong to the run that is named. All others stay.",
+        epilog=_EXIT.format(clean="where nothing is left that should go", left="where something is"),
+    )
+    _add_selection(sweep)
+    sweep.add_argument(
+        "--older-than",
+        type=_duration,
+        metavar="AGE",
+        help="delete also what is older than this, 30m for example (s, m, h, d), and not past its expiry: "
+        "it may be in use",
+    )
+    sweep.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="delete nothing, say what would be deleted; 1 if anything would",
+    )
+    sweep.set_defaults(run=_sweep)
+
+
+def _add_selection(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--run", dest="run_id", metavar="ID", help="only the sessions of this run, all of them"
+    )
+    command.add_argument("--ci-run", metavar="ID", help="only the sessions of this CI run, all of them")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
     serve = commands.add_parser(
         "serve",
         help="serve sandboxes of this machine until Ctrl-C",
@@ -33,15 +95,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="how sandboxes are kept apart (default: %(default)s, which refuses where nothing can)",
     )
     serve.set_defaults(run=_serve)
-    arguments = parser.parse_args(argv)
-    status: int = arguments.run(arguments)
-    return status
 
 
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
     return int(text)
+
+
+def _duration(text: str) -> float:
+    """Seconds."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text.strip(), re.ASCII)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: give one such as 90s, 30m, 2h or 1d")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def _ls(arguments: argparse.Namespace) -> int:
+    from . import cli_sweep  # brings httpx, and --help must not
+
+    return cli_sweep.ls(arguments)
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from . import cli_sweep  # brings httpx, and --help must not
+
+    return cli_sweep.sweep(arguments)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

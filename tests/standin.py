@@ -91,6 +91,8 @@ class StandIn:
         self.label_lag_seconds = label_lag_seconds
         #: Whether a session that is being deleted is still listed, which is not documented either way.
         self.lists_deleting = False
+        #: IDs of sessions whose release is refused.
+        self.undeletable: set[str] = set()
         #: Seconds that every answer takes, and those of one path take on top.
         self.round_trip_seconds = 0.0
         self.latency: dict[str, float] = {}
@@ -131,6 +133,12 @@ class StandIn:
     def add_account(self, api_key: str) -> None:
         """Accept another key; its sessions are its own."""
         self.accounts.add(api_key)
+
+    def add_session(self, labels: Mapping[str, str], api_key: str | None = None) -> str:
+        """Have a session without a request for it, and return its ID."""
+        with self._lock:
+            self._create({"imageId": IMAGE, "labels": json.dumps(dict(labels))}, api_key or self.api_key)
+            return next(reversed(self.sessions))
 
     def count(self, path: str) -> int:
         """How many requests for ``path`` came in."""
@@ -233,6 +241,8 @@ class StandIn:
 
     def _release(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
         session = self._find(given, api_key, touch=False)
+        if session.session_id in self.undeletable:
+            raise RefusedError(400, "InvalidState", "The session can't be released now")
         if session.gone_at is None:
             session.gone_at = time.monotonic() + self.delete_seconds
         return {}
