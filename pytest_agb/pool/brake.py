@@ -73,7 +73,7 @@ class Brake:
         """Keep all threads from beginning a call, longer each time: a client was throttled to the end."""
         with self._changed:
             pause = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0**self._throttled)
-            self._throttled += 1
+            self._throttled += time.monotonic() >= self._until
         self._hold(min(_LONGEST_SECONDS, max(pause, retry_after or 0.0)))
 
     def wait(self) -> None:

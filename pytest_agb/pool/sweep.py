@@ -49,8 +49,10 @@ class SweepSettings:
     #: Tries for one session, each of which the client repeats by itself, and those where it was throttled.
     tries: int = 3
     throttled_tries: int = 10
-    #: The sweep gives up where the service has not done anything for us for this long.
+    #: The sweep gives up where the service has done nothing for us for this long: it can't be reached ...
     patience_seconds: float = 60.0
+    #: ... or it keeps telling us to wait.
+    throttled_patience_seconds: float = 300.0
     #: Sessions whose deletion was accepted may be listed for this long.
     drain_seconds: float = 60.0
     poll_seconds: float = 0.5
@@ -180,7 +182,7 @@ class _Sweep:
                     submitted += 1
                 self._raise_if_over()
         except ThrottledError as error:
-            if time.monotonic() - self._last_success > self._settings.patience_seconds:
+            if time.monotonic() - self._last_success > self._settings.throttled_patience_seconds:
                 raise
             self._brake.throttled(error.retry_after)
             self._brake.wait()
@@ -302,8 +304,9 @@ class _Sweep:
         if error.http_status == 401:
             raise error  # the key itself: no other session will do better
         throttled = isinstance(error, ThrottledError)
-        unreachable = throttled or isinstance(error, (UnavailableError, AGBTimeoutError))
-        if unreachable and time.monotonic() - self._last_success > self._settings.patience_seconds:
+        unreachable = isinstance(error, (UnavailableError, AGBTimeoutError))
+        patience = self._settings.throttled_patience_seconds if throttled else self._settings.patience_seconds
+        if (throttled or unreachable) and time.monotonic() - self._last_success > patience:
             raise error
         with self._lock:
             earlier = self._failed.get(session_id)
