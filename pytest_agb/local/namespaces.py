@@ -64,7 +64,7 @@ class Limits:
     #: Bytes in one file.
     file_bytes: int = 1 << 30
     #: Processes and threads of one sandbox.
-    processes: int = 2048
+    processes: int = 1024
 
 
 _libc: ctypes.CDLL | None = None
