@@ -52,14 +52,16 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:
 
 @pytest.fixture(scope="session")
 def _agb_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
-    """This process's part of the run's pool. At its end nothing that was created through it is left."""
+    """This process's part of the run's pool. When it is closed, the keeper deletes what is left of it."""
     from pytest_agb.pool import Pool  # a run that asks for no session does not pay for httpx
+    from pytest_agb.signals import as_interrupts
 
     pool = Pool(pytestconfig.stash[SETTINGS])
-    yield pool
-    problems = pool.close()
-    if problems:
-        pytest.fail("\n".join(problems), pytrace=False)
+    try:
+        with as_interrupts():
+            yield pool
+    finally:
+        pool.close()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ SCOPES = ("function", "class", "module", "package", "session")
 BACKENDS = ("auto", CLOUD, LOCAL)
 ISOLATIONS = ("auto", "any", "namespaces", "none")
 DEFAULT_IMAGE = "agb-code-space-1"
-DEFAULT_IDLE_TIMEOUT_SECONDS = 300
+#: The keeper keeps what is in use alive, so that this is how long an orphan without a keeper lives.
+DEFAULT_IDLE_TIMEOUT_SECONDS = 120
 
 
 class _Option(NamedTuple):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agb import hookspecs, marker, options
+from pytest_agb import hookspecs, marker, options, rundir
 from pytest_agb.fixtures import (
     _agb_pool,
     agb,
@@ -20,9 +20,10 @@ from pytest_agb.fixtures import (
     agb_session_params,
 )
 from pytest_agb.settings import CLOUD, LOCAL, Settings
-from pytest_agb.stash import SETTINGS
+from pytest_agb.stash import SETTINGS, SUMMARY
 
 if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
     from xdist.workermanage import WorkerController
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "pytest_report_header",
     "pytest_runtest_setup",
     "pytest_sessionfinish",
+    "pytest_terminal_summary",
 ]
 
 #: Key of our settings in what xdist's controller sends to each worker.
@@ -118,15 +120,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)  # in the controller that is after xdist has ended its workers
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Remove the run's directory, if the run had one and nothing in it is needed any more."""
-    if hasattr(session.config, "workerinput"):
+    """Wait for the keeper to delete what is left, and look whether anything is."""
+    config = session.config
+    settings = config.stash[SETTINGS]
+    if hasattr(config, "workerinput") or not rundir.exists(settings.run_id):
         return
-    from pytest_agb import rundir
+    from pytest_agb.pool import drain  # the run used sessions: only then does it pay for this
+    from pytest_agb.report.terminal import Progress
 
-    run_id = session.config.stash[SETTINGS].run_id
-    if rundir.exists(run_id):
-        from pytest_agb.pool import (
-            tidy_up,
-        )  # the run used sessions, so some process has paid for this already
+    config.stash[SUMMARY] = drain(settings, Progress(config.pluginmanager.getplugin("terminalreporter")))
 
-        tidy_up(run_id)
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    """Say what became of the run's sessions."""
+    summary = config.stash.get(SUMMARY, None)
+    if summary is not None:
+        from pytest_agb.report.terminal import lines
+
+        for line in lines(summary, config.stash[SETTINGS]):
+            terminalreporter.write_line(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_agb.pool.drain import Summary, drain
 from pytest_agb.pool.pool import Lease, Pool
-from pytest_agb.pool.tidy import tidy_up
 
-__all__ = ["Lease", "Pool", "tidy_up"]
+__all__ = ["Lease", "Pool", "Summary", "drain"]

@@ -36,13 +36,14 @@ class Member:
         os.close(self._descriptor)
 
 
-def any_alive(directory: Path) -> bool:
-    """Whether a process other than this one is a member. Files of the dead are removed.
+def any_alive(directory: Path, *, but: str = "") -> bool:
+    """Whether a process other than the member ``but`` is a member. Files of the dead are removed.
 
-    Not for a member itself: looking at its own file would end its lock.
+    A member must leave itself out: looking at its own file would end its lock.
     """
     try:
         names = [entry.name for entry in os.scandir(directory) if not entry.name.startswith(".")]
+        names = [name for name in names if name != but]
     except FileNotFoundError:
         return False
     return any(_alive(directory / name) for name in names)

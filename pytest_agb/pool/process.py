@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import secrets
 import threading
-from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from pytest_agb import rundir
+from pytest_agb import detach, rundir
 from pytest_agb.client import AGB, AGBError, MissingKeyError
-from pytest_agb.pool import members, server_process
-from pytest_agb.pool.slots import Slot, SlotTable, lay_schema
+from pytest_agb.pool import account, keeper, members, server_process
+from pytest_agb.pool.background import joining_lock
+from pytest_agb.pool.slots import SlotTable, lay_schema
 from pytest_agb.settings import CLOUD, Settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Process:
@@ -30,13 +24,13 @@ class Process:
         self._settings = settings
         self._client: tuple[str, AGB] | None = None
         self._connecting = threading.Lock()
-        with server_process.joining_lock():
+        with joining_lock():
             self._run = rundir.path(settings.run_id)
             self._run.mkdir(mode=0o700, exist_ok=True)
             self.member = members.Member(self._run / "members", "pytest")
         with FileLock(self._run / "slots.lock"):
             lay_schema(self._run / "slots.sqlite3")
-            _record_account(self._run / "account.json", settings)
+            account.record(self._run, settings)
         self.slots = SlotTable(self._run / "slots.sqlite3")
 
     def endpoint(self) -> str:
@@ -56,27 +50,36 @@ class Process:
             raise AGBError(str(error)) from error
 
     def client(self) -> AGB:
-        """The one client of this process.
+        """The one client of this process; with it, the run has a keeper.
 
         Raises:
-            AGBError: there is no key, or the local server can't be had.
+            AGBError: there is no key, or the local server or the keeper can't be had.
         """
         with self._connecting:
+            if self._settings.api_key is None:
+                raise MissingKeyError(
+                    "there is no API key",
+                    hint="set AGB_API_KEY, or use --agb-backend=local for local sandboxes",
+                )
             endpoint = self.endpoint()
+            self.ensure_keeper()
             if self._client is None or self._client[0] != endpoint:
-                if self._settings.api_key is None:
-                    raise MissingKeyError(
-                        "there is no API key",
-                        hint="set AGB_API_KEY, or use --agb-backend=local for local sandboxes",
-                    )
-                client = AGB(self._settings.api_key, endpoint, self._settings.timeout_seconds)
-                self._client = (endpoint, client)
+                self._client = (
+                    endpoint,
+                    AGB(self._settings.api_key, endpoint, self._settings.timeout_seconds),
+                )
             return self._client[1]
 
-    def orphaned_slots(self) -> list[Slot]:
-        """The slots that may have a session, of this process and of processes that died."""
-        mine = self.member.name
-        return [slot for slot in self.slots.left() if slot.member == mine or not self._lives(slot.member)]
+    def ensure_keeper(self) -> None:
+        """See to it that somebody deletes.
+
+        Raises:
+            AGBError: the keeper can't be started.
+        """
+        try:
+            keeper.ensure(self._run, self._settings)
+        except detach.DetachError as error:
+            raise AGBError(f"no session is created without a keeper to delete it: {error}") from error
 
     def leave(self) -> None:
         """Close everything and leave the run."""
@@ -84,29 +87,3 @@ class Process:
             self._client[1].close()
         self.slots.close()
         self.member.leave()
-
-    def _lives(self, member: str) -> bool:
-        try:
-            return members.is_locked(self._run / "members" / member)
-        except FileNotFoundError:
-            return False
-
-
-def _record_account(path: Path, settings: Settings) -> None:
-    """Record whose sessions these are: a salted fingerprint tells two accounts apart, nothing else."""
-    if path.exists():
-        return
-    salt = secrets.token_hex(16)
-    fingerprint = hashlib.scrypt(
-        (settings.api_key or "").encode(), salt=bytes.fromhex(salt), n=2**12, r=8, p=1
-    )
-    path.write_text(
-        json.dumps(
-            {
-                "host": os.uname().nodename,
-                "endpoint": settings.endpoint,
-                "salt": salt,
-                "key_fingerprint": fingerprint.hex(),
-            }
-        )
-    )

@@ -2,10 +2,9 @@
 
 ::
 
-    creating ──▶ idle ──▶ leased ──▶ deleting ──▶ gone
-        │                   ▲            ▲
-        ├───────────────────┘            │   created for the one that waits for it
-        └────────────────────────────────┘   the answer to the create was lost, its session was found
+    creating ──▶ leased ──▶ deleting ──▶ gone
+        │                       ▲          ▲
+        └──▶ lost ──────────────┴──────────┘   found by its slot label, or given up
 
 A slot is written before the request that creates its session goes out, so that whatever happens then,
 there is a slot label to find the session by.
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 #: Seconds to wait for another process's transaction, which takes milliseconds.
 _BUSY_SECONDS = 30.0
 
+#: Of the schema: another version of this plugin may have left a run behind.
+_VERSION = 1
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots (
     slot TEXT PRIMARY KEY,
@@ -35,6 +37,7 @@ CREATE TABLE IF NOT EXISTS slots (
     member TEXT NOT NULL,
     image TEXT NOT NULL,
     session_id TEXT,
+    idle_timeout INTEGER NOT NULL,
     created_at REAL NOT NULL,
     expires_at INTEGER NOT NULL,
     note TEXT NOT NULL DEFAULT ''
@@ -47,8 +50,8 @@ class SlotState(str, Enum):
     """Where a slot is in its life."""
 
     CREATING = "creating"
-    IDLE = "idle"
     LEASED = "leased"
+    LOST = "lost"
     DELETING = "deleting"
     GONE = "gone"
 
@@ -62,7 +65,21 @@ class Slot:
     member: str
     image: str
     session_id: str | None
+    #: Seconds.
+    idle_timeout: int
+    #: Unix seconds.
+    created_at: float
+    #: Unix seconds after which nobody can still be using the session.
+    expires_at: int
     note: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """What became of the sessions of a run."""
+
+    created: int
+    deleted: int
 
 
 class IllegalTransitionError(RuntimeError):
@@ -78,6 +95,18 @@ def lay_schema(path: Path) -> None:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+    finally:
+        connection.close()
+
+
+def of_this_version(path: Path) -> bool:
+    """Whether the table at ``path`` was laid by this version of the plugin, and wholly."""
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+    try:
+        return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _VERSION)
+    except sqlite3.DatabaseError:  # not a database
+        return False
     finally:
         connection.close()
 
@@ -98,22 +127,26 @@ class SlotTable:
         """Close the connection."""
         self._connection.close()
 
-    def begin(self, slot: str, *, member: str, image: str, expires_at: int) -> None:
+    def begin(self, slot: str, *, member: str, image: str, idle_timeout: int, expires_at: int) -> None:
         """Write a slot whose create is about to be sent. ``expires_at`` is in Unix seconds."""
         with self._transaction():
             self._connection.execute(
-                "INSERT INTO slots (slot, state, member, image, created_at, expires_at) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (slot, SlotState.CREATING.value, member, image, self._clock(), expires_at),
+                "INSERT INTO slots (slot, state, member, image, idle_timeout, created_at, expires_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (slot, SlotState.CREATING.value, member, image, idle_timeout, self._clock(), expires_at),
             )
 
     def leased(self, slot: str, session_id: str) -> None:
         """The session was created, for the member that waits for it."""
         self._move(slot, SlotState.LEASED, (SlotState.CREATING,), session_id=session_id)
 
+    def lost(self, slot: str, note: str) -> None:
+        """The answer to the create did not come: there may be a session, to be found by its slot label."""
+        self._move(slot, SlotState.LOST, (SlotState.CREATING,), note=note)
+
     def deleting(self, slot: str, session_id: str | None = None) -> None:
         """The session is to be deleted; ``session_id`` where it was not known before."""
-        states = (SlotState.CREATING, SlotState.IDLE, SlotState.LEASED, SlotState.DELETING)
+        states = (SlotState.CREATING, SlotState.LOST, SlotState.LEASED, SlotState.DELETING)
         self._move(slot, SlotState.DELETING, states, session_id=session_id)
 
     def gone(self, slot: str, note: str = "") -> None:
@@ -128,11 +161,24 @@ class SlotTable:
     def left(self, member: str | None = None) -> list[Slot]:
         """The slots that may still have a session, of one member or of all."""
         rows = self._fetch(
-            "SELECT slot, state, member, image, session_id, note FROM slots "
-            "WHERE state != ? AND (? IS NULL OR member = ?) ORDER BY created_at",
+            "SELECT slot, state, member, image, session_id, idle_timeout, created_at, expires_at, note "
+            "FROM slots WHERE state != ? AND (? IS NULL OR member = ?) ORDER BY created_at",
             (SlotState.GONE.value, member, member),
         )
         return [Slot(row[0], SlotState(row[1]), *row[2:]) for row in rows]
+
+    def count(self) -> Count:
+        """How many sessions were created and how many of them are deleted."""
+        ((created, deleted),) = self._fetch(
+            "SELECT COUNT(*), COALESCE(SUM(state = ?), 0) FROM slots WHERE session_id IS NOT NULL",
+            (SlotState.GONE.value,),
+        )
+        return Count(created, deleted)
+
+    def version(self) -> int:
+        """Changes whenever another process has written."""
+        ((version,),) = self._fetch("PRAGMA data_version", ())
+        return int(version)
 
     def remember_refusal(self, subject: str, error: str) -> None:
         """Remember that the service refuses ``subject`` for good, for all processes of the run."""

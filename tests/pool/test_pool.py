@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from deadline import eventually
 from standin import StandIn
 
 from pytest_agb import rundir
 from pytest_agb.client import AGBError, AGBTimeoutError, CreateSessionParams, InvalidRequestError
-from pytest_agb.pool import Pool, tidy_up
-from pytest_agb.pool.pool import LostCreateWarning
+from pytest_agb.pool import Pool, Summary, drain
+from pytest_agb.pool.background import Background
 from pytest_agb.settings import Settings
 
 PARAMS = CreateSessionParams("agb-code-space-1", labels={"project": "demo"})
@@ -44,123 +47,188 @@ def settings(service: StandIn, temp_directory: Path) -> Settings:
 
 
 @pytest.fixture
-def pools(settings: Settings) -> Iterator[Callable[..., Pool]]:
+def pools(settings: Settings) -> Iterator[Callable[[], Pool]]:
     opened: list[Pool] = []
 
-    def make(**options: float) -> Pool:
-        opened.append(Pool(settings, **options))  # type: ignore[arg-type]
+    def make() -> Pool:
+        opened.append(Pool(settings))
         return opened[-1]
 
     yield make
     for pool in opened:
         pool.close()
+    finish(settings)
+    eventually(lambda: not rundir.path(settings.run_id).exists(), "the keeper has left, with the directory")
 
 
-def test_acquire_release_close(service: StandIn, pools: Callable[..., Pool], settings: Settings) -> None:
+def finish(settings: Settings) -> Summary:
+    """End the run as pytest does."""
+    return drain(settings, lambda left: None) or Summary(0, 0, ())
+
+
+def test_acquire_release_drain(service: StandIn, pools: Callable[[], Pool], settings: Settings) -> None:
     pool = pools()
     lease = pool.acquire(PARAMS)
     assert [session.session_id for session in service.live_sessions()] == [lease.session.session_id]
 
     pool.release(lease)
+    pool.close()
 
+    assert finish(settings) == Summary(1, 1, ())
     assert service.live_sessions() == []
-    assert pool.close() == []
-    tidy_up(settings.run_id)
-    assert not rundir.path(settings.run_id).exists()
 
 
-def test_close_deletes_what_was_not_released(service: StandIn, pools: Callable[..., Pool]) -> None:
+def test_release_does_not_wait_for_the_service(service: StandIn, pools: Callable[[], Pool]) -> None:
     pool = pools()
-    pool.acquire(PARAMS)
-    pool.acquire(PARAMS)
-
-    assert pool.close() == []
-    assert service.live_sessions() == []
-
-
-def test_close_waits_for_the_service_to_finish(service: StandIn, pools: Callable[..., Pool]) -> None:
-    service.delete_seconds = 0.7
-    service.lists_deleting = True
-    pool = pools()
-    pool.release(pool.acquire(PARAMS))
-    assert service.live_sessions() != []
-
-    assert pool.close() == []
-    assert service.live_sessions() == []
-
-
-def test_what_does_not_end_in_time_is_named(service: StandIn, pools: Callable[..., Pool]) -> None:
-    service.delete_seconds = 3600
-    service.lists_deleting = True
-    pool = pools(drain_seconds=0.0)
     lease = pool.acquire(PARAMS)
+    service.round_trip_seconds = 2.0
+    began = time.monotonic()
+
     pool.release(lease)
 
-    (problem,) = pool.close()
+    assert time.monotonic() - began < 1.0
+    assert not lease.session.command.execute_command("true").success
+    service.round_trip_seconds = 0.0
 
-    assert lease.session.session_id in problem
-    assert "releases it after 300 s" in problem
+
+def test_what_was_not_released_is_deleted_when_the_pool_is_closed(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    pool = pools()
+    pool.acquire(PARAMS)
+    pool.acquire(PARAMS)
+    pool.close()
+
+    assert finish(settings) == Summary(2, 2, ())
+
+
+def test_the_keeper_sees_deletions_through(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    service.delete_seconds = 0.7
+    pool = pools()
+    pool.release(pool.acquire(PARAMS))
+    pool.close()
+
+    assert finish(settings) == Summary(1, 1, ())
+    assert service.live_sessions() == []
+
+
+def test_the_keeper_keeps_what_is_leased_alive(service: StandIn, pools: Callable[[], Pool]) -> None:
+    pool = pools()
+    lease = pool.acquire(replace(PARAMS, idle_release_timeout=1))
+
+    eventually(lambda: service.count("/mcp/refreshSessionIdleTime") >= 3, "it was kept alive three times")
+
+    assert lease.session.get_status().success
 
 
 def test_the_slot_is_written_before_the_create_goes_out(
-    service: StandIn, pools: Callable[..., Pool], settings: Settings
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
 ) -> None:
     service.fault("/mcp/createSession", "drop_after")
     pool = pools()
     with pytest.raises(AGBError):
         pool.acquire(PARAMS)
-    (session,) = service.live_sessions()
-    (slot,) = pool._process().slots.left()
-    assert session.labels["agb_slot"] == slot.slot
 
-    assert pool.close() == []
-    assert service.live_sessions() == []
+    eventually(lambda: not service.live_sessions(), "the keeper has found the session and deleted it")
     assert service.count("/mcp/createSession") == 1
 
 
 def test_a_lost_session_whose_labels_show_up_late_is_found(
-    service: StandIn, pools: Callable[..., Pool]
+    service: StandIn, pools: Callable[[], Pool]
 ) -> None:
     service.fault("/mcp/createSession", "drop_after")
-    service.label_lag_seconds = 1.0
-    pool = pools()
+    service.label_lag_seconds = 1.5
     with pytest.raises(AGBError):
-        pool.acquire(PARAMS)
+        pools().acquire(PARAMS)
 
-    assert pool.close() == []
-    assert service.live_sessions() == []
-
-
-def test_a_create_that_nothing_is_found_of_is_said(service: StandIn, pools: Callable[..., Pool]) -> None:
-    service.fault("/mcp/createSession", "drop_before")
-    pool = pools(lost_seconds=0.0)
-    with pytest.raises(AGBError):
-        pool.acquire(PARAMS)
-
-    with pytest.warns(LostCreateWarning, match="1 creates had no answer"):
-        assert pool.close() == []
+    eventually(lambda: not service.live_sessions(), "the keeper has found the session and deleted it")
 
 
 def test_a_create_that_takes_too_long_is_a_lost_one(
-    service: StandIn, settings: Settings, pools: Callable[..., Pool]
+    service: StandIn, settings: Settings, pools: Callable[[], Pool]
 ) -> None:
     service.latency["/mcp/createSession"] = 1.5
+    pools()  # ends the run for us
     pool = Pool(replace(settings, timeout_seconds=1.0))
     with pytest.raises(AGBTimeoutError):
         pool.acquire(PARAMS)
 
-    assert pool.close() == []
+    eventually(lambda: service.sessions and not service.live_sessions(), "found and deleted")
+    pool.close()
+
+
+def test_a_keeper_that_was_killed_is_replaced(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    pool = pools()
+    lease = pool.acquire(PARAMS)
+    kill_keeper(settings)
+
+    pool.acquire(PARAMS)
+    pool.release(lease)
+
+    eventually(lambda: len(service.live_sessions()) == 1, "the new keeper deletes")
+
+
+def kill_keeper(settings: Settings) -> None:
+    (name,) = [path.name for path in (rundir.path(settings.run_id) / "members").glob("keeper-*")]
+    os.kill(int(name.split("-")[1]), signal.SIGKILL)
+    place = Background(rundir.path(settings.run_id), "keeper")
+    eventually(lambda: place.running() is None, "the keeper is dead")
+
+
+def die(settings: Settings) -> None:
+    """A run that dies with its keeper, and leaves a session."""
+
+    def child() -> None:
+        Pool(settings).acquire(PARAMS)
+        kill_keeper(settings)
+
+    assert in_a_fork(child) == 0
+
+
+def test_the_next_run_deletes_what_a_dead_one_and_its_dead_keeper_left(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    die(replace(settings, run_id="run-00000000"))
+    assert len(service.live_sessions()) == 1
+
+    pool = pools()
+    lease = pool.acquire(PARAMS)
+
+    eventually(lambda: len(service.live_sessions()) == 1, "what the dead run left is deleted")
+    assert lease.session.get_status().success
+    eventually(lambda: not rundir.path("run-00000000").exists(), "its directory is removed")
+
+
+def test_another_accounts_run_leaves_it_alone(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    service.add_account("ako-other")
+    other = replace(settings, run_id="run-00000000", api_key="ako-other")
+    die(other)
+
+    pool = pools()
+    pool.release(pool.acquire(PARAMS))
+    pool.close()
+    finish(settings)
+
+    assert [session.api_key for session in service.live_sessions()] == ["ako-other"]
+    assert rundir.path("run-00000000").exists()
+    finish(other)  # its own account's next run
     assert service.live_sessions() == []
 
 
-def test_threads_of_a_test_lease_at_once(service: StandIn, pools: Callable[..., Pool]) -> None:
+def test_threads_of_a_test_lease_at_once(service: StandIn, pools: Callable[[], Pool]) -> None:
     pool = pools()
     with ThreadPoolExecutor(8) as threads:
         leases = list(threads.map(lambda _: pool.acquire(PARAMS), range(40)))
         list(threads.map(pool.release, leases))
 
     assert len({lease.session.session_id for lease in leases}) == 40
-    assert service.live_sessions() == []
+    eventually(lambda: not service.live_sessions(), "all are deleted")
 
 
 def in_a_fork(action: Callable[[], object]) -> int:
@@ -178,20 +246,20 @@ def in_a_fork(action: Callable[[], object]) -> int:
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
 
 
-def test_a_forked_child_never_ends_its_parents_leases(service: StandIn, pools: Callable[..., Pool]) -> None:
+def test_a_forked_child_never_ends_its_parents_leases(service: StandIn, pools: Callable[[], Pool]) -> None:
     pool = pools()
     lease = pool.acquire(PARAMS)
 
     def child() -> None:
         pool.release(lease)
-        assert pool.close() == []
+        pool.close()
 
     assert in_a_fork(child) == 0
     assert len(service.live_sessions()) == 1
     assert lease.session.get_status().success
 
 
-def test_a_forked_child_has_leases_of_its_own(service: StandIn, pools: Callable[..., Pool]) -> None:
+def test_a_forked_child_has_leases_of_its_own(service: StandIn, pools: Callable[[], Pool]) -> None:
     pool = pools()
     pool.acquire(PARAMS)
 
@@ -201,38 +269,37 @@ def test_a_forked_child_has_leases_of_its_own(service: StandIn, pools: Callable[
 
     assert in_a_fork(child) == 0
     assert service.count("/mcp/createSession") == 2
-    assert len(service.live_sessions()) == 1
+    eventually(lambda: len(service.live_sessions()) == 1, "the child's is deleted")
 
 
-def test_what_a_dead_process_of_the_run_leased_is_deleted_by_another(
-    service: StandIn, pools: Callable[..., Pool]
+def test_what_a_dead_process_of_the_run_leased_is_deleted(
+    service: StandIn, pools: Callable[[], Pool]
 ) -> None:
-    survivor = pools()
-    survivor.acquire(PARAMS)
+    pools().acquire(PARAMS)
 
     assert in_a_fork(lambda: pools().acquire(PARAMS)) == 0
-    assert len(service.live_sessions()) == 2
+    assert service.count("/mcp/createSession") == 2
 
-    assert survivor.close() == []
-    assert service.live_sessions() == []
+    eventually(lambda: len(service.live_sessions()) == 1, "the dead one's session is deleted")
 
 
-def test_the_living_keep_theirs(service: StandIn, pools: Callable[..., Pool], settings: Settings) -> None:
+def test_the_living_keep_theirs(service: StandIn, pools: Callable[[], Pool], settings: Settings) -> None:
     pool = pools()
     lease = pool.acquire(PARAMS)
 
     def child() -> None:
         other = pools()
         other.release(other.acquire(PARAMS))
-        assert other.close() == []
+        other.close()
 
     assert in_a_fork(child) == 0
 
-    assert [session.session_id for session in service.live_sessions()] == [lease.session.session_id]
+    eventually(lambda: len(service.live_sessions()) == 1, "the child's is deleted")
+    assert lease.session.get_status().success
 
 
 def test_reserved_labels_are_refused_before_anything_is_written(
-    service: StandIn, pools: Callable[..., Pool], temp_directory: Path
+    service: StandIn, pools: Callable[[], Pool], temp_directory: Path
 ) -> None:
     with pytest.raises(InvalidRequestError, match="'created_by' is reserved"):
         pools().acquire(replace(PARAMS, labels={"created_by": "me"}))
@@ -241,7 +308,7 @@ def test_reserved_labels_are_refused_before_anything_is_written(
     assert list(temp_directory.iterdir()) == []
 
 
-def test_no_file_holds_the_key(service: StandIn, pools: Callable[..., Pool], temp_directory: Path) -> None:
+def test_no_file_holds_the_key(service: StandIn, pools: Callable[[], Pool], temp_directory: Path) -> None:
     pools().acquire(PARAMS)
 
     files = [path for path in temp_directory.rglob("*") if path.is_file()]
@@ -252,7 +319,7 @@ def test_no_file_holds_the_key(service: StandIn, pools: Callable[..., Pool], tem
     assert account["endpoint"] == service.endpoint
 
 
-def test_the_directories_are_the_users_alone(pools: Callable[..., Pool], temp_directory: Path) -> None:
+def test_the_directories_are_the_users_alone(pools: Callable[[], Pool], temp_directory: Path) -> None:
     pools().acquire(PARAMS)
 
     for path in (rundir.base(), rundir.path("run-00000001")):
@@ -260,7 +327,7 @@ def test_the_directories_are_the_users_alone(pools: Callable[..., Pool], temp_di
 
 
 def test_a_directory_that_somebody_else_can_use_is_refused(
-    pools: Callable[..., Pool], temp_directory: Path
+    pools: Callable[[], Pool], temp_directory: Path
 ) -> None:
     rundir.base().mkdir()
     rundir.base().chmod(0o777)
@@ -270,7 +337,7 @@ def test_a_directory_that_somebody_else_can_use_is_refused(
 
 
 def test_a_wrong_key_is_asked_about_once(
-    service: StandIn, settings: Settings, pools: Callable[..., Pool]
+    service: StandIn, settings: Settings, pools: Callable[[], Pool]
 ) -> None:
     pool = Pool(replace(settings, api_key="ako-wrong"))
     messages = []

@@ -28,7 +28,7 @@ def slots(path: Path) -> Iterator[SlotTable]:
 
 
 def begin(slots: SlotTable, slot: str, member: str = "m") -> None:
-    slots.begin(slot, member=member, image="agb-code-space-1", expires_at=2000)
+    slots.begin(slot, member=member, image="agb-code-space-1", idle_timeout=120, expires_at=2000)
 
 
 def test_a_life(slots: SlotTable) -> None:
@@ -45,6 +45,7 @@ def test_a_life(slots: SlotTable) -> None:
 
 def test_a_lost_session_is_deleted_once_found(slots: SlotTable) -> None:
     begin(slots, "a")
+    slots.lost("a", "no answer")
     slots.deleting("a", "session-1")
 
     assert [(slot.state, slot.session_id) for slot in slots.left()] == [(SlotState.DELETING, "session-1")]
@@ -92,7 +93,7 @@ from pytest_agb.pool.slots import SlotTable, lay_schema
 table = SlotTable(Path(sys.argv[1]))
 for number in range(25):
     slot = f"{sys.argv[2]}-{number}"
-    table.begin(slot, member=sys.argv[2], image="i", expires_at=1)
+    table.begin(slot, member=sys.argv[2], image="i", idle_timeout=1, expires_at=1)
     table.leased(slot, f"session-{slot}")
     table.deleting(slot)
     if number:

@@ -1,0 +1,86 @@
+"""The end of a run: wait for the keeper to delete what is left, and see that nothing is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_agb import rundir
+from pytest_agb.client import AGBError
+from pytest_agb.pool import keeper, server_process
+from pytest_agb.pool.process import Process
+from pytest_agb.pool.slots import Slot, SlotState
+from pytest_agb.settings import LOCAL, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Seconds to wait for the keeper. It goes on after that.
+DRAIN_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the run's sessions on this host."""
+
+    created: int
+    deleted: int
+    #: Sessions that may still be there.
+    left: tuple[Slot, ...]
+    #: Why pytest did not wait until nothing was left; empty if it did.
+    stopped: str = ""
+    #: Session IDs that the service still lists under the run's label; ``None`` if it could not be asked.
+    listed: tuple[str, ...] | None = ()
+
+
+def drain(
+    settings: Settings, progress: Callable[[int], None], *, wait_seconds: float = DRAIN_SECONDS
+) -> Summary | None:
+    """Wait until the keeper has nothing left to delete. ``progress`` is told how many are left.
+
+    Returns:
+        What became of the sessions; ``None`` if the run created none here.
+    """
+    if not rundir.exists(settings.run_id):
+        return None
+    process = Process(settings)
+    try:
+        stopped = _wait(process, progress, time.monotonic() + wait_seconds)
+        count, left = process.slots.count(), tuple(process.slots.left())
+        if not count.created and not left:
+            return None
+        return Summary(count.created, count.deleted, left, stopped, _listed(process, settings, stopped))
+    finally:
+        rundir.path(settings.run_id).joinpath(keeper.REPORTED).touch()
+        process.leave()
+
+
+def _wait(process: Process, progress: Callable[[int], None], deadline: float) -> str:
+    try:
+        while left := [slot for slot in process.slots.left() if slot.state is not SlotState.LOST]:
+            process.ensure_keeper()
+            progress(len(left))
+            if all(slot.note.startswith("could not") for slot in left):
+                return "the service refuses"
+            if time.monotonic() > deadline:
+                return "it takes too long"
+            time.sleep(_POLL_SECONDS)
+    except KeyboardInterrupt:
+        return "interrupted"
+    except AGBError as error:
+        return str(error)
+    return ""
+
+
+def _listed(process: Process, settings: Settings, stopped: str) -> tuple[str, ...] | None:
+    """Ask the service itself, once, whether anything of the run is left."""
+    if stopped:
+        return ()  # what is left is known, and the keeper is still at it
+    if settings.backend == LOCAL and server_process.endpoint(rundir.path(settings.run_id)) is None:
+        return ()  # a local server takes its sessions with it
+    try:
+        return tuple(process.client().iter_session_ids(labels={"agb_run": settings.run_id}))
+    except AGBError:
+        return None

@@ -1,0 +1,58 @@
+"""The end of a run on the terminal: a progress line while sessions are deleted, then what became of them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _pytest.terminal import TerminalReporter
+
+    from pytest_agb.pool import Summary
+    from pytest_agb.settings import Settings
+
+#: Seconds of waiting after which it is shown: most ends take less.
+_QUIET_SECONDS = 0.5
+
+
+class Progress:
+    """One line that says how many sessions are left; rewritten on a terminal, written once elsewhere."""
+
+    def __init__(self, reporter: TerminalReporter | None) -> None:
+        self._reporter = reporter
+        self._started = time.monotonic()
+        self._shown: int | None = None
+
+    def __call__(self, left: int) -> None:
+        """Show that ``left`` sessions are still to be deleted."""
+        if self._reporter is None or time.monotonic() - self._started < _QUIET_SECONDS or left == self._shown:
+            return
+        if self._reporter.isatty:
+            self._reporter.rewrite(f"agb: deleting {_sessions(left)} ", erase=True)
+        elif self._shown is None:
+            self._reporter.ensure_newline()
+            self._reporter.write_line(f"agb: deleting {_sessions(left)}")
+        self._shown = left
+
+
+def lines(summary: Summary, settings: Settings) -> list[str]:
+    """Say what became of the run's sessions: one line, and one for each that may be left."""
+    left = {slot.session_id or f"of slot {slot.slot}": slot.note or slot.state.value for slot in summary.left}
+    left.update({found: "still listed by the service" for found in summary.listed or () if found not in left})
+    facts = [f"{_sessions(summary.created)} created", f"{summary.deleted} deleted", f"{len(left)} left"]
+    if summary.listed is None:
+        facts.append("the service could not be asked whether any is left")
+    if summary.stopped:
+        facts.append(f"did not wait for the rest ({summary.stopped}); it is deleted in the background")
+    said = [f"agb: {', '.join(facts)}"]
+    said += [f"agb: session {name} may be left: {note}" for name, note in left.items()]
+    if left:
+        said.append(
+            f"agb: to delete what is left: pytest-agb sweep --run {settings.run_id} "
+            f"(without a call each ends after {settings.idle_timeout} s)"
+        )
+    return said
+
+
+def _sessions(number: int) -> str:
+    return f"{number} session" + ("" if number == 1 else "s")

@@ -1,0 +1,82 @@
+"""A suite that is ended in some way, against a stand-in that has foreign sessions besides."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from deadline import eventually
+from standin import StandIn, StandInSession
+
+#: Seconds after the end of a run within which nothing of it may be left.
+LIMIT_SECONDS = 10.0
+FOREIGN = 200
+
+
+class Suite:
+    """A run of pytest in a process group of its own."""
+
+    def __init__(self, directory: Path, service: StandIn) -> None:
+        self.directory = directory
+        self.service = service
+        self.seen = directory / "seen"
+        self.seen.mkdir()
+        # Some look like ours: another run's, or somebody's who copied a label.
+        labels = (
+            {"project": "x"},
+            {"created_by": "agb-sdk"},
+            {"created_by": "pytest-agb", "agb_run": "other"},
+        )
+        self._foreign = {service.add_session(labels[number % 3]) for number in range(FOREIGN)}
+
+    def write(self, source: str) -> None:
+        header = (
+            "import os, pathlib, pytest, signal, sys, threading, time\n"
+            f"SEEN = pathlib.Path({str(self.seen)!r})\n"
+            "def ready(): (SEEN / str(os.getpid())).write_text('')\n"
+        )
+        (self.directory / "test_suite.py").write_text(header + textwrap.dedent(source))
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        with (self.directory / "output.txt").open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def run(self, *arguments: str) -> str:
+        with self.start(*arguments) as process:
+            process.wait(120)
+        return self.output
+
+    @property
+    def output(self) -> str:
+        return (self.directory / "output.txt").read_text()
+
+    def wait_until_ready(self, number: int = 1) -> None:
+        eventually(lambda: len(list(self.seen.iterdir())) >= number, "the test has its session", seconds=60)
+
+    def kill_group(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            assert process.poll() is not None  # it has ended by itself meanwhile
+
+    @property
+    def own(self) -> list[StandInSession]:
+        live = self.service.live_sessions()
+        return [session for session in live if session.session_id not in self._foreign]
+
+    def assert_nothing_left(self, *, created: int = 1) -> None:
+        assert self.service.count("/mcp/createSession") >= created
+        eventually(lambda: not self.own, "no session is left", seconds=LIMIT_SECONDS)
+        live = {session.session_id for session in self.service.live_sessions()}
+        assert live == self._foreign, "a foreign session was deleted"
