@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 IMAGE = "agb-code-space-1"
 _ROOT = Path(__file__).parent.parent
+#: Runs a command in a user namespace in which no other can be made.
+FORBIDDEN = ("unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', "sh")
 
 
 @dataclass
@@ -135,6 +138,15 @@ class Sandbox:
 
     def release(self) -> dict[str, Any]:
         return self.api.post("/mcp/releaseSessionAsync", {"sessionId": self.session_id})
+
+
+@functools.cache
+def can_forbid_namespaces() -> bool:
+    """Whether `FORBIDDEN` works on this machine."""
+    try:
+        return not subprocess.run([*FORBIDDEN, "true"], capture_output=True).returncode
+    except FileNotFoundError:
+        return False
 
 
 def processes_with(marker: str) -> list[int]:

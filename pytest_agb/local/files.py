@@ -48,21 +48,21 @@ class Place:
             self.home = os.path.join(self.directory, "home")
             self.temporary = os.path.join(self.directory, "tmp")
 
-    def resolve(self, path: str, *, follow: bool = True) -> str:
+    def resolve(self, path: str, *, follow: bool = True, making: bool = False) -> str:
         """Return the real path for ``path``.
 
         ``follow=False`` is for what acts on a link itself: the link must lie inside, its target need not.
+        ``making`` is for what makes the directories on the way: ``missing/..`` leads nowhere otherwise.
 
         Raises:
             FileToolError: the path is empty, no path at all, or leads out of the session's directory.
         """
         if not path or "\0" in path:
             raise FileToolError(f"invalid path: {path!r}")
-        if path == "~" or path.startswith("~/"):
-            path = self.home + path[1:]
+        at_home = path == "~" or path.startswith("~/")
+        real = self.home + path[1:] if at_home else os.path.join(self.home, path)
         if self.directory is None:
-            return os.path.join(self.home, path)
-        real = os.path.join(self.home, path)
+            return real
         # What is spelled as a real path, ours or another session's, is meant as one.
         spelled_out = os.path.normpath(path).startswith(os.path.dirname(self.directory) + os.sep)
         if os.path.isabs(path) and not spelled_out:
@@ -76,11 +76,19 @@ class Place:
             resolved = os.path.join(os.path.realpath(parent), name)
         if not self._inside(resolved):
             raise FileToolError(f"permission denied: {path} is outside of the session's directory")
+        if not making and not _steps_back_exist(real):
+            raise FileToolError(f"not found: {path}")
         return resolved
 
     def _inside(self, path: str) -> bool:
         assert self.directory is not None
         return path == self.directory or path.startswith(self.directory + os.sep)
+
+
+def _steps_back_exist(path: str) -> bool:
+    """Return whether each ``..`` leaves a directory that is there. The kernel asks, `os.path` does not."""
+    parts = path.split("/")
+    return all(os.path.isdir("/".join(parts[:n])) for n, part in enumerate(parts) if part == "..")
 
 
 @contextlib.contextmanager
@@ -242,7 +250,7 @@ def create_directory(place: Place, arguments: dict[str, Any]) -> str:
     """Make a directory and its parents; one that is there already is fine."""
     path = arguments["path"]
     with _errors(path):
-        os.makedirs(place.resolve(path), exist_ok=True)
+        os.makedirs(place.resolve(path, making=True), exist_ok=True)
     return f"created directory {path}"
 
 

@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from localserver import Api, Sandbox, Server, serving
+from localserver import Api, Sandbox, Server, can_forbid_namespaces, serving
 
 from pytest_agb.local import isolation
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="session")
-def isolated() -> bool:
-    """Whether this machine can isolate sandboxes."""
-    return isolation.choose("any") == "namespaces"
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs_namespaces: skipped where sandboxes can't be isolated")
+    config.addinivalue_line("markers", "needs_unshare: skipped where `localserver.FORBIDDEN` can't be run")
 
 
-@pytest.fixture(scope="session")
-def needs_namespaces(isolated: bool) -> None:
-    if not isolated:
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what has nothing to test here. No fixture: pytest would report each of its skips on its own."""
+    isolated = not item.get_closest_marker("needs_namespaces") or isolation.choose("any") == "namespaces"
+    if not isolated or (item.get_closest_marker("needs_unshare") and not can_forbid_namespaces()):
         pytest.skip("no user namespaces on this machine: isolation tests have nothing to test")
 
 

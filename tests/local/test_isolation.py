@@ -14,7 +14,7 @@ from localserver import Api, Sandbox, Server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.usefixtures("needs_namespaces")
+pytestmark = pytest.mark.needs_namespaces
 
 
 @pytest.fixture

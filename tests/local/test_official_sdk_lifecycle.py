@@ -133,7 +133,7 @@ def test_sixteen_threads_may_share_a_session(sdk_session: Any) -> None:
     def calls(thread: int) -> list[bool]:
         good = []
         for n in range(5):
-            path = f"/tmp/{thread}-{n}.txt"
+            path = f"{thread}-{n}.txt"  # /tmp is the machine's for a shell that is not isolated
             good.append(sdk_session.file.write(path, path).success)
             good.append(sdk_session.file.read(path).content == path)
             good.append(sdk_session.command.execute(f"cat {path}", timeout_ms=20_000).stdout == path)

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from localserver import Api, Sandbox, command, environment, serving
+from localserver import FORBIDDEN, Api, Sandbox, command, environment, serving
 
 from pytest_agb.local import isolation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-#: A user namespace in which no other can be made.
-_FORBIDDEN = ("unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', "sh")
-
-
-@pytest.fixture(scope="module")
-def forbidden() -> tuple[str, ...]:
-    if not shutil.which("unshare") or subprocess.run([*_FORBIDDEN, "true"], capture_output=True).returncode:
-        pytest.skip("no user namespaces on this machine: forbidding them has nothing to test")
-    return _FORBIDDEN
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +30,10 @@ def open_sandbox(open_api: Api) -> Iterator[Sandbox]:
         yield sandbox
 
 
-def test_auto_refuses_with_cause_and_remedies(forbidden: tuple[str, ...]) -> None:
+@pytest.mark.needs_unshare
+def test_auto_refuses_with_cause_and_remedies() -> None:
     done = subprocess.run(
-        [*forbidden, *command()], env=environment(), capture_output=True, text=True, timeout=30
+        [*FORBIDDEN, *command()], env=environment(), capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 2
     assert done.stdout == ""
@@ -52,8 +42,9 @@ def test_auto_refuses_with_cause_and_remedies(forbidden: tuple[str, ...]) -> Non
     assert "--isolation any" in done.stderr
 
 
-def test_any_runs_and_says_that_nothing_is_isolated(forbidden: tuple[str, ...]) -> None:
-    with serving("--isolation", "any", prefix=forbidden) as server:
+@pytest.mark.needs_unshare
+def test_any_runs_and_says_that_nothing_is_isolated() -> None:
+    with serving("--isolation", "any", prefix=FORBIDDEN) as server:
         api = Api(server)
         with api.http, api.session() as sandbox:
             assert sandbox.value("6 * 7") == "42"
@@ -62,7 +53,8 @@ def test_any_runs_and_says_that_nothing_is_isolated(forbidden: tuple[str, ...]) 
         assert isolation.NOT_ISOLATED in server.process.stderr.read()
 
 
-def test_choose_says_it_in_one_exception(forbidden: tuple[str, ...]) -> None:
+@pytest.mark.needs_unshare
+def test_choose_says_it_in_one_exception() -> None:
     code = """
 from pytest_agb.local import isolation
 try:
@@ -72,7 +64,7 @@ except isolation.IsolationUnavailable as error:
 print(isolation.choose("any"))
 """
     done = subprocess.run(
-        [*forbidden, sys.executable, "-c", code],
+        [*FORBIDDEN, sys.executable, "-c", code],
         env=environment(),
         capture_output=True,
         text=True,
@@ -126,6 +118,22 @@ def test_file_calls_stay_in_the_sessions_directory(open_sandbox: Sandbox, path: 
         ok, text = open_sandbox.tool(tool, path=path, content="x", pattern="*")
         assert not ok
         assert f"permission denied: {path} is outside" in text, (tool, text)
+
+
+def test_a_step_back_leaves_only_what_is_there(open_sandbox: Sandbox) -> None:
+    open_sandbox.shell("mkdir -p there/deep; echo x > file; echo y > seen; ln -s there/deep link")
+    for path in (
+        "odd/../seen",
+        "file/../seen",
+        "/home/user/odd/../seen",
+        "~/odd/../seen",
+        "there/odd/../../seen",
+    ):
+        assert open_sandbox.tool("read_file", path=path) == (False, f"not found: {path}")
+        assert open_sandbox.tool("delete_file", path=path) == (False, f"not found: {path}")
+    for path in ("there/../seen", "link/../../seen", "./there/../seen"):
+        assert open_sandbox.tool("read_file", path=path) == (True, "y\n")
+    assert open_sandbox.tool("create_directory", path="new/../made")[0]
 
 
 def test_a_timeout_and_a_crash_are_as_in_a_sandbox(open_sandbox: Sandbox) -> None:
