@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from pathlib import Path
 
@@ -120,7 +122,7 @@ def test_a_delete_that_fails_for_a_while_is_tried_again(pytester: pytest.Pyteste
 
 
 def test_a_delete_that_fails_for_good_is_said_with_the_command_that_helps(
-    pytester: pytest.Pytester, cloud: StandIn
+    pytester: pytest.Pytester, cloud: StandIn, temp_directory: Path
 ) -> None:
     cloud.fault("/mcp/releaseSessionAsync", "503", times=1000)
     pytester.makepyfile("def test_it(agb_session): pass")
@@ -136,6 +138,9 @@ def test_a_delete_that_fails_for_good_is_said_with_the_command_that_helps(
             "agb: to delete what is left: pytest-agb sweep --run run-*",
         ]
     )
+    # The keeper goes on trying, for as long as the session could live: not beyond this test.
+    (member,) = temp_directory.glob("pytest-agb-*/run-*/members/keeper-*")
+    os.kill(int(member.name.split("-")[1]), signal.SIGKILL)
 
 
 def test_isolation_that_is_not_to_be_had_names_the_remedy(
