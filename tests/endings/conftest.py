@@ -29,10 +29,9 @@ def _nothing_to_keep(temp_directory: Path) -> bool:
     """Whether no slot is left, but for creates that were cut off: the keeper looks for those for a minute."""
     for path in temp_directory.glob("pytest-agb-*/run-*/slots.sqlite3"):
         try:
-            slots = SlotTable(path)
+            with closing(SlotTable(path)) as slots:
+                if any(slot.state is not SlotState.LOST for slot in slots.left()):
+                    return False
         except sqlite3.OperationalError:
-            continue  # it is being removed
-        with closing(slots):
-            if any(slot.state is not SlotState.LOST for slot in slots.left()):
-                return False
+            return False  # it is being removed at this moment: look again
     return True
