@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from _pytest.nodes import Node
 
     from pytest_agb.client import AGB, CreateSessionParams, Session
-    from pytest_agb.pool import Pool
+    from pytest_agb.pool import Lease, Pool
 
     class SessionFactory(Protocol):
         """What ``agb_session_factory`` gives."""
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
             ...
 
 
-#: The sessions that tests of a package share, each with what it was created with.
+#: The sessions that tests of a package share, each with what it was asked for by.
 _SHARED = pytest.StashKey["list[tuple[CreateSessionParams, Session]]"]()
 
 
@@ -56,7 +57,7 @@ def _agb_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
     from pytest_agb.pool import Pool  # a run that asks for no session does not pay for httpx
     from pytest_agb.signals import as_interrupts
 
-    pool = Pool(pytestconfig.stash[SETTINGS])
+    pool = Pool(pytestconfig.stash[SETTINGS], role=os.environ.get("PYTEST_XDIST_WORKER", "pytest"))
     try:
         with as_interrupts():
             yield pool
@@ -83,7 +84,7 @@ def agb_session_params(request: pytest.FixtureRequest, agb_image: str) -> Create
     try:
         marked = marker.arguments(request.node)
     except marker.MarkerError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise _failure(str(error)) from None
     return CreateSessionParams(
         image_id=marked.get("image", agb_image),
         labels={**settings.labels, **marked.get("labels", {})},
@@ -96,9 +97,10 @@ def agb_session_params(request: pytest.FixtureRequest, agb_image: str) -> Create
 def agb_session(
     request: pytest.FixtureRequest, _agb_pool: Pool, agb_session_params: CreateSessionParams
 ) -> Session:
-    """A new AGB session: an isolated sandbox that runs code, commands and file operations.
+    """An AGB session: an isolated sandbox that runs code, commands and file operations.
 
-    It is deleted when the scope ends (--agb-scope; by default, with the test).
+    It is the test's alone until the scope ends (--agb-scope; by default, with the test), new and then deleted
+    unless --agb-reuse says otherwise.
     """
     from pytest_agb.client import AGBError
 
@@ -108,9 +110,9 @@ def agb_session(
         if params == agb_session_params:
             return session
     try:
-        session = _lease(request, _agb_pool, agb_session_params)
+        session = _lease(request, _agb_pool, agb_session_params, foreseen=True)
     except AGBError as error:
-        pytest.fail(f"no AGB session: {error}", pytrace=False)
+        raise _failure(f"no AGB session: {error}") from None
     shared.append((agb_session_params, session))
     return session
 
@@ -161,7 +163,12 @@ def agb(_agb_pool: Pool) -> AGB:
     try:
         return _agb_pool.agb()
     except AGBError as error:
-        pytest.fail(f"no AGB client: {error}", pytrace=False)
+        raise _failure(f"no AGB client: {error}") from None
+
+
+def _failure(reason: str) -> BaseException:
+    """What ends a test's setup with ``reason`` alone: no traceback of ours, no chain of causes."""
+    return pytest.fail.Exception(reason, pytrace=False)
 
 
 def _package(request: pytest.FixtureRequest) -> Node | None:
@@ -174,10 +181,28 @@ def _package(request: pytest.FixtureRequest) -> Node | None:
     return request.node.getparent(pytest.Package) or request.session
 
 
-def _lease(request: pytest.FixtureRequest, pool: Pool, params: CreateSessionParams) -> Session:
-    """Lease a session until the scope ends, with the project's hooks around its creation."""
-    config, hook = request.config, request.config.hook
-    lease = pool.acquire(hook.pytest_agb_session_params(config=config, params=params) or params)
-    (_package(request) or request).addfinalizer(lambda: pool.release(lease))
-    hook.pytest_agb_session_ready(config=config, session=lease.session)
-    return lease.session
+def _lease(
+    request: pytest.FixtureRequest, pool: Pool, params: CreateSessionParams, *, foreseen: bool = False
+) -> Session:
+    """Lease a session until the scope ends, with the project's hooks around it.
+
+    ``foreseen`` says that it is what tests to come will ask for as well, as `demand` sees it.
+    """
+    from pytest_agb import demand
+    from pytest_agb.held import Held
+    from pytest_agb.report.waiting import Waiting
+
+    node = _package(request) or request.node
+    params = node.ihook.pytest_agb_session_params(config=request.config, params=params) or params
+    tests = demand.of(request.session)
+    unit = tests.asks(pool, params) if foreseen else ""
+    waiting = Waiting(request.config, tests.current)
+
+    def lease() -> Lease:
+        with waiting:
+            return pool.acquire(params, user=waiting.test, unit=unit, on_wait=waiting.show)
+
+    held = Held(node, pool, lease)
+    (_package(request) or request).addfinalizer(held.end)
+    held.prepare()
+    return held.session

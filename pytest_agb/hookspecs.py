@@ -22,6 +22,15 @@ def pytest_agb_session_params(
 
 
 @pytest.hookspec
+def pytest_agb_session_reset(config: pytest.Config, session: Session) -> None:
+    """Bring ``session``, whose lease has just ended, into the state that the next test expects.
+
+    Called with ``--agb-reuse=reset`` in the process of the test. If an implementation raises, there is a
+    warning, and the session is deleted instead of leased again.
+    """
+
+
+@pytest.hookspec
 def pytest_agb_session_ready(config: pytest.Config, session: Session) -> None:
     """Prepare ``session``, which was just created, before a test sees it.
 

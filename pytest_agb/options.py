@@ -12,17 +12,27 @@ import pytest
 from pytest_agb import labels as label_rules
 from pytest_agb.ci import ci_run
 from pytest_agb.environment import EnvironmentValueError, read_account
-from pytest_agb.settings import CLOUD, LOCAL, Settings
+from pytest_agb.settings import CLOUD, LOCAL, MAX_LIFETIME_SECONDS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 SCOPES = ("function", "class", "module", "package", "session")
 BACKENDS = ("auto", CLOUD, LOCAL)
+REUSES = ("never", "reset", "always")
 ISOLATIONS = ("auto", "any", "namespaces", "none")
 DEFAULT_IMAGE = "agb-code-space-1"
 #: The keeper keeps what is in use alive, so that this is how long an orphan without a keeper lives.
 DEFAULT_IDLE_TIMEOUT_SECONDS = 120
+#: Longest time that a session created ahead waits for a test: an idle sandbox costs money.
+DEFAULT_MAX_IDLE_SECONDS = 60
+#: Longest time that a test waits for a session.
+DEFAULT_WAIT_TIMEOUT_SECONDS = 300
+
+
+_SWITCH = {"true": True, "yes": True, "on": True, "1": True}
+_SWITCH |= {"false": False, "no": False, "off": False, "0": False}
+_TIMES = "agb/times"
 
 
 class _Option(NamedTuple):
@@ -32,6 +42,9 @@ class _Option(NamedTuple):
     metavar: str
     help: str
     repeatable: bool = False
+    switch: bool = False
+    #: Without a command-line option: what a project decides once.
+    ini_only: bool = False
 
     @property
     def flag(self) -> str:
@@ -74,6 +87,50 @@ _OPTIONS = (
         f"(default: {DEFAULT_IDLE_TIMEOUT_SECONDS})",
     ),
     _Option(
+        "max-sessions",
+        "N",
+        "sessions that the run may have at once on this host, over all workers (default: what tests hold "
+        "and, created ahead, up to 4 per worker, at least 8, in all)",
+    ),
+    _Option(
+        "reuse",
+        "|".join(REUSES),
+        "whether a session is leased again: never (default), reset (if pytest_agb_session_reset succeeds), "
+        "always",
+    ),
+    _Option(
+        "sweep",
+        "",
+        "before the first test, delete the account's orphaned sessions, as `pytest-agb sweep` does",
+        switch=True,
+    ),
+    _Option("max-uses", "N", "leases of one session at the most (default: any number)", ini_only=True),
+    _Option(
+        "max-idle",
+        "SECONDS",
+        f"seconds that a session may wait for a test (default: {DEFAULT_MAX_IDLE_SECONDS})",
+        ini_only=True,
+    ),
+    _Option(
+        "wait-timeout",
+        "SECONDS",
+        f"seconds that a test may wait for a session (default: {DEFAULT_WAIT_TIMEOUT_SECONDS})",
+        ini_only=True,
+    ),
+    _Option(
+        "max-lifetime",
+        "SECONDS",
+        f"seconds that the service keeps a session at the most (default: {MAX_LIFETIME_SECONDS})",
+        ini_only=True,
+    ),
+    _Option(
+        "renew",
+        "",
+        "replace a shared session past its lifetime by a new one, rather than fail the next test",
+        switch=True,
+        ini_only=True,
+    ),
+    _Option(
         "local-isolation",
         "|".join(ISOLATIONS),
         "how local sandboxes are isolated: auto (default) uses namespaces or refuses, "
@@ -86,19 +143,26 @@ def add_options(parser: pytest.Parser) -> None:
     """Declare every option and its ini twin."""
     group = parser.getgroup("agb", "AGB sandbox sessions (pytest-agb)")
     for option in _OPTIONS:
-        group.addoption(
-            option.flag,
-            action="append" if option.repeatable else "store",
-            default=None,
-            metavar=option.metavar,
-            help=f"{option.help} [ini: {option.ini}]",
-        )
-        parser.addini(
-            option.ini, f"{option.help} [twin of {option.flag}]", type=_ini_type(option), default=None
-        )
+        twin = f" [twin of {option.flag}]"
+        if option.ini_only:
+            twin = ""
+        elif option.switch:
+            group.addoption(
+                option.flag, action="store_true", default=None, help=f"{option.help} [ini: {option.ini}]"
+            )
+        else:
+            group.addoption(
+                option.flag,
+                action="append" if option.repeatable else "store",
+                default=None,
+                metavar=option.metavar,
+                help=f"{option.help} [ini: {option.ini}]",
+            )
+        parser.addini(option.ini, f"{option.help}{twin}", type=_ini_type(option), default=None)
 
 
 def _ini_type(option: _Option) -> Literal["linelist"] | None:
+    # A switch is read as text, so that a wrong value is our usage error on every pytest.
     return "linelist" if option.repeatable else None
 
 
@@ -118,9 +182,9 @@ class _Sources:
 
     def command_line(self, word: str) -> list[_Value]:
         option = self._options[word]
-        given = self._config.getoption(option.flag)
+        given = None if option.ini_only else self._config.getoption(option.flag)
         texts = given if isinstance(given, list) else [] if given is None else [given]
-        return [_Value(text, option.flag) for text in texts]
+        return [_Value(str(text), option.flag) for text in texts]
 
     def ini(self, word: str) -> list[_Value]:
         option = self._options[word]
@@ -160,7 +224,16 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
         images=_images(sources.all("image")),
         labels={**_labels(sources.ini("labels")), **_labels(sources.command_line("labels"))},
         scope=_choice(sources.one("scope", "function"), SCOPES),
-        idle_timeout=_seconds(sources.one("idle-timeout", str(DEFAULT_IDLE_TIMEOUT_SECONDS))),
+        idle_timeout=_number(sources.one("idle-timeout", str(DEFAULT_IDLE_TIMEOUT_SECONDS)), "seconds"),
+        max_sessions=_optional(sources, "max-sessions"),
+        reuse=_reuse(config, _choice(sources.one("reuse", "never"), REUSES)),
+        max_uses=_optional(sources, "max-uses"),
+        max_idle=_number(sources.one("max-idle", str(DEFAULT_MAX_IDLE_SECONDS)), "seconds"),
+        wait_timeout=_number(sources.one("wait-timeout", str(DEFAULT_WAIT_TIMEOUT_SECONDS)), "seconds"),
+        max_lifetime=_number(sources.one("max-lifetime", str(MAX_LIFETIME_SECONDS)), "seconds"),
+        renew=_switch(sources.one("renew", "false")),
+        sweep=_switch(sources.one("sweep", "false")),
+        times=_remembered_times(config, backend),
         local_isolation=_choice(sources.one("local-isolation", "auto"), ISOLATIONS),
         endpoint=account.endpoint if backend == CLOUD else "",
         timeout_seconds=account.timeout_seconds,
@@ -192,13 +265,49 @@ def _images(values: list[_Value]) -> tuple[str, ...]:
     return images or (DEFAULT_IMAGE,)
 
 
-def _seconds(value: _Value) -> int:
+def _number(value: _Value, of: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,5}", value.text):
         raise pytest.UsageError(
-            f"{value.source}: {value.text!r} is no idle timeout; give whole seconds, "
-            f"for example {DEFAULT_IDLE_TIMEOUT_SECONDS}"
+            f"{value.source}: {value.text!r} is no number of {of}; give a whole one, at least 1"
         )
     return int(value.text)
+
+
+def _optional(sources: _Sources, word: str) -> int | None:
+    given = sources.all(word)
+    return _number(given[-1], word.partition("-")[2]) if given else None
+
+
+def _switch(value: _Value) -> bool:
+    word = value.text.lower()
+    if word not in _SWITCH:
+        raise pytest.UsageError(f"{value.source}: {value.text!r} is neither true nor false")
+    return _SWITCH[word]
+
+
+def _reuse(config: pytest.Config, reuse: str) -> str:
+    if reuse == "reset" and not config.hook.pytest_agb_session_reset.get_hookimpls():
+        raise pytest.UsageError(
+            "--agb-reuse=reset: nothing implements pytest_agb_session_reset(session), which must bring a "
+            "session back into its first state; implement it in the topmost conftest.py, or use "
+            "--agb-reuse=always or never"
+        )
+    return reuse
+
+
+def _remembered_times(config: pytest.Config, backend: str) -> tuple[float, float, float] | None:
+    cache = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
+    found = cache.get(f"{_TIMES}-{backend}", None) if cache else None
+    if not isinstance(found, list) or not all(isinstance(item, (int, float)) for item in found):
+        return None
+    return (found[0], found[1], found[2]) if len(found) == 3 and min(found) >= 0 else None
+
+
+def remember_times(config: pytest.Config, backend: str, times: tuple[float, float, float] | None) -> None:
+    """Keep what a create, a lease and a delete took for the next run, in pytest's cache."""
+    cache = getattr(config, "cache", None)
+    if cache and times:
+        cache.set(f"{_TIMES}-{backend}", list(times))
 
 
 def _labels(values: list[_Value]) -> dict[str, str]:

@@ -6,6 +6,7 @@ sessions does not need: neither httpx nor filelock nor anything of `client`, `po
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,9 +21,11 @@ from pytest_agb.fixtures import (
     agb_session_params,
 )
 from pytest_agb.settings import CLOUD, LOCAL, Settings
-from pytest_agb.stash import SETTINGS, SUMMARY
+from pytest_agb.stash import DEMAND, SETTINGS, SUMMARY
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from _pytest.terminal import TerminalReporter
     from xdist.workermanage import WorkerController
 
@@ -39,6 +42,7 @@ __all__ = [
     "pytest_configure_node",
     "pytest_generate_tests",
     "pytest_report_header",
+    "pytest_runtest_protocol",
     "pytest_runtest_setup",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
@@ -71,7 +75,17 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
     """Hand the settings to an xdist worker, over xdist's own channel."""
-    node.workerinput[_WORKER_INPUT] = node.config.stash[SETTINGS].to_wire()
+    settings = replace(node.config.stash[SETTINGS], workers=_workers_beside(node))
+    node.workerinput[_WORKER_INPUT] = settings.to_wire()
+
+
+def _workers_beside(node: WorkerController) -> int:
+    """How many workers share a run's directory with ``node``, itself included: those started as it is."""
+
+    def place(spec: Any) -> tuple[object, ...]:
+        return spec.popen, spec.ssh, spec.socket, spec.vagrant_ssh, str(spec.env)
+
+    return sum(place(spec) == place(node.gateway.spec) for spec in node.nodemanager.specs)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -111,11 +125,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("agb_image", images, indirect=True)
 
 
+@pytest.hookimpl(hookwrapper=True)  # not a new-style wrapper: pytest-rerunfailures is an old-style one
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """Tell the pool which tests are to come, once one has asked for a session."""
+    if "agb_session" not in getattr(item, "fixturenames", ()):
+        yield
+        return
+    from pytest_agb import demand  # only where sessions are used: start-up time
+
+    tests = demand.of(item.session)
+    tests.begins(item, nextitem)
+    yield
+    tests.ends(item, nextitem)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a marker that the configured scope would ignore, in the setup of the test that carries it."""
-    reason = marker.ignored(item, item.config.stash[SETTINGS].scope)
+    """Refuse a marker that the configured scope would ignore, and a session past its lifetime."""
+    settings = item.config.stash[SETTINGS]
+    reason = marker.ignored(item, settings.scope)
     if reason:
         pytest.fail(reason, pytrace=False)
+    if settings.scope != "function" and DEMAND in item.config.stash:
+        from pytest_agb import held  # sessions are used: only then does it pay for this
+
+        held.look_at_age(item)
 
 
 @pytest.hookimpl(trylast=True)  # in the controller that is after xdist has ended its workers
@@ -128,7 +161,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     from pytest_agb.pool import drain  # the run used sessions: only then does it pay for this
     from pytest_agb.report.terminal import Progress
 
-    config.stash[SUMMARY] = drain(settings, Progress(config.pluginmanager.getplugin("terminalreporter")))
+    summary = drain(settings, Progress(config.pluginmanager.getplugin("terminalreporter")))
+    config.stash[SUMMARY] = summary
+    if summary is not None:
+        options.remember_times(config, settings.backend, summary.times)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
@@ -137,5 +173,5 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     if summary is not None:
         from pytest_agb.report.terminal import lines
 
-        for line in lines(summary, config.stash[SETTINGS]):
+        for line in lines(summary, config.stash[SETTINGS], verbosity=config.get_verbosity()):
             terminalreporter.write_line(line)

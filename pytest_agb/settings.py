@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 CLOUD = "cloud"
 LOCAL = "local"
 
-#: Seconds that the service keeps a session at the most (docs/session/lifecycle.md of the official SDK).
+#: Seconds that the service keeps a session at the most, where nothing else is configured
+#: (docs/session/lifecycle.md of the official SDK).
 MAX_LIFETIME_SECONDS = 30 * 60
 #: Seconds by which the clocks of two machines may differ before a sweep could take a live session.
 CLOCK_SKEW_SECONDS = 10 * 60
@@ -50,6 +51,26 @@ class Settings:
     api_key: str | None = field(repr=False)
     #: Names the CI run that this run is a part of, the same in all its jobs; ``None`` outside CI.
     ci_run: str | None = None
+    #: Processes of the run that run tests on this host.
+    workers: int = 1
+    #: Sessions that the run may have at once on this host; ``None`` where nobody said.
+    max_sessions: int | None = None
+    #: ``never``, ``reset`` or ``always``: whether a session that was given back is leased again.
+    reuse: str = "never"
+    #: Leases of one session at the most; ``None`` for any number.
+    max_uses: int | None = None
+    #: Seconds that a session may wait for somebody to lease it.
+    max_idle: float = 60.0
+    #: Seconds that a test may wait for a session.
+    wait_timeout: float = 300.0
+    #: Whether a session past its maximum lifetime is replaced rather than the next test failed.
+    renew: bool = False
+    #: Seconds that the service keeps a session at the most.
+    max_lifetime: int = MAX_LIFETIME_SECONDS
+    #: Whether orphans in the account are deleted when the run first asks for a session.
+    sweep: bool = False
+    #: Seconds that a create, a lease and a delete took in the last run, where that is known.
+    times: tuple[float, float, float] | None = None
 
     def to_wire(self) -> dict[str, Any]:
         """Plain values, such as xdist can send to a worker. Holds the key: for that channel only."""
@@ -58,4 +79,7 @@ class Settings:
     @classmethod
     def from_wire(cls, values: Mapping[str, Any]) -> Settings:
         """Undo `to_wire`."""
-        return cls(**{**values, "images": tuple(values["images"])})
+        times = values["times"]
+        return cls(
+            **{**values, "images": tuple(values["images"]), "times": None if times is None else tuple(times)}
+        )

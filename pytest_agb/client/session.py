@@ -67,6 +67,17 @@ class Session:
         released = ", released" if self._released else ""
         return f"<Session {self.session_id}, image {self.image_id or 'unknown'}{released}>"
 
+    def become(self, other: Session) -> None:
+        """Be ``other`` from now on, for all who hold this object."""
+        self.agb = other.agb
+        self.session_id = other.session_id
+        self.image_id = other.image_id
+        self.resource_url = other.resource_url
+        self.app_instance_id = other.app_instance_id
+        self.resource_id = other.resource_id
+        self._reserved = other._reserved
+        self._released = other._released
+
     def __enter__(self) -> Self:
         return self
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_agb import rundir
 from pytest_agb.client import AGBError
-from pytest_agb.pool import keeper, server_process
+from pytest_agb.pool import keeper, members, server_process, supply
 from pytest_agb.pool.process import Process
 from pytest_agb.pool.slots import Slot, SlotState
 from pytest_agb.settings import LOCAL, Settings
@@ -33,6 +34,10 @@ class Summary:
     stopped: str = ""
     #: Session IDs that the service still lists under the run's label; ``None`` if it could not be asked.
     listed: tuple[str, ...] | None = ()
+    #: How many sessions there should have been at once, and why: words for people.
+    depth: str = ""
+    #: Seconds that a create, a lease and a delete took; ``None`` where that is not known.
+    times: tuple[float, float, float] | None = None
 
 
 def drain(
@@ -45,13 +50,23 @@ def drain(
     """
     if not rundir.exists(settings.run_id):
         return None
-    process = Process(settings)
+    process = Process(settings, members.REPORTER)
     try:
         stopped = _wait(process, progress, time.monotonic() + wait_seconds)
-        count, left = process.slots.count(), tuple(process.slots.left())
+        count, left = process.state.slots.count(), tuple(process.state.slots.left())
         if not count.created and not left:
             return None
-        return Summary(count.created, count.deleted, left, stopped, _listed(process, settings, stopped))
+        facts = process.state.facts
+        times = facts.get(supply.TIMES)
+        return Summary(
+            count.created,
+            count.deleted,
+            left,
+            stopped,
+            _listed(process, settings, stopped),
+            depth=facts.get(supply.DEPTH),
+            times=tuple(json.loads(times)) if times else None,
+        )
     finally:
         rundir.path(settings.run_id).joinpath(keeper.REPORTED).touch()
         process.leave()
@@ -59,7 +74,7 @@ def drain(
 
 def _wait(process: Process, progress: Callable[[int], None], deadline: float) -> str:
     try:
-        while left := [slot for slot in process.slots.left() if slot.state is not SlotState.LOST]:
+        while left := [slot for slot in process.state.slots.left() if slot.state is not SlotState.LOST]:
             process.ensure_keeper()
             progress(len(left))
             if all(slot.note.startswith("could not") for slot in left):

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from pytest_agb import rundir
 from pytest_agb.pool import account, keeper, members, server_process
 from pytest_agb.pool.background import joining_lock
-from pytest_agb.pool.slots import SlotTable, of_this_version
+from pytest_agb.pool.database import Database, of_this_version
+from pytest_agb.pool.slots import SlotTable
+from pytest_agb.pool.state import database_path
 from pytest_agb.settings import CLOUD, Settings
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def _end(run: Path, settings: Settings) -> None:
         if members.any_alive(run / "members") or server_process.endpoint(run) is not None:
             return
         forgotten = time.time() - run.stat().st_mtime > _FORGET_SECONDS
-        path = run / "slots.sqlite3"
+        path = database_path(run)
         # A local server took its sessions with it. Without a table no create was ever sent.
         nothing_left = not path.exists() or (run / "sandboxes").exists()
         readable = not nothing_left and of_this_version(path)
@@ -52,8 +54,8 @@ def _end(run: Path, settings: Settings) -> None:
 
 
 def _slots_left(path: Path) -> bool:
-    slots = SlotTable(path)
+    database = Database(path)
     try:
-        return bool(slots.left())
+        return bool(SlotTable(database).left())
     finally:
-        slots.close()
+        database.close()

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+#: The roles of members that run no tests: the keeper, and the controller at the end of a run.
+KEEPER = "keeper"
+REPORTER = "reporter"
+
+
 class Member:
     """This process's membership in a run, from its making to `leave`."""
 
@@ -36,14 +41,18 @@ class Member:
         os.close(self._descriptor)
 
 
-def any_alive(directory: Path, *, but: str = "") -> bool:
-    """Whether a process other than the member ``but`` is a member. Files of the dead are removed.
+def any_alive(directory: Path, *, but: str = "", users_only: bool = False) -> bool:
+    """Whether a process other than the member ``but`` is a member, or one that may run tests.
+
+    Files of the dead are removed.
 
     A member must leave itself out: looking at its own file would end its lock.
     """
     try:
         names = [entry.name for entry in os.scandir(directory) if not entry.name.startswith(".")]
         names = [name for name in names if name != but]
+        if users_only:
+            names = [name for name in names if not name.startswith((f"{KEEPER}-", f"{REPORTER}-"))]
     except FileNotFoundError:
         return False
     return any(_alive(directory / name) for name in names)

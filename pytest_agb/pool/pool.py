@@ -1,40 +1,36 @@
 """Leasing and giving back the sessions of a run.
 
-Each process of the run has a `Pool` of its own; what they share is the run's directory. The process that asks
-for a session creates it; the keeper deletes it.
+Each process of the run has a `Pool` of its own; what they share is the run's directory. The process that
+needs a session claims one or waits for one; the keeper creates and deletes.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_agb import detach, rundir
 from pytest_agb import labels as label_rules
-from pytest_agb.client import (
-    AGB,
-    AGBError,
-    AuthenticationError,
-    CreateSessionParams,
-    ImageNotFoundError,
-    InvalidRequestError,
-    Session,
-    SessionResult,
-)
-from pytest_agb.pool import earlier
+from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError, Session
+from pytest_agb.pool import earlier, spec
 from pytest_agb.pool.process import Process
-from pytest_agb.settings import CLOCK_SKEW_SECONDS, MAX_LIFETIME_SECONDS, Settings
+from pytest_agb.pool.run_agb import RunAGB
+from pytest_agb.pool.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable
+
+    from pytest_agb.pool.slots import Slot
+    from pytest_agb.settings import Settings
+
+#: A reused session that has not answered for so many seconds is asked whether it is there.
+_TRUSTED_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Lease:
     """The exclusive use of a session, from `Pool.acquire` to `Pool.release`."""
 
@@ -42,21 +38,45 @@ class Lease:
     session: Session
     #: Of the create.
     request_id: str
+    #: Whether nobody has leased the session before.
+    fresh: bool
+    #: Unix seconds at which its create was sent.
+    created_at: float
+    #: Leases of this session so far, this one included.
+    uses: int
+    params: CreateSessionParams
     #: The process that leased it; a forked child never gives back its parent's.
-    pid: int
+    pid: int = field(default_factory=os.getpid)
 
 
 class Pool:
     """The sessions of a run, as one process of it sees them."""
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, settings: Settings, *, role: str = "pytest", clock: Callable[[], float] = time.time
+    ) -> None:
+        """``role`` names this process to people who wait for what it holds."""
         self._settings = settings
+        self._role = role
         self._clock = clock
         self._own: Process | None = None
         self._joining = threading.Lock()
 
-    def acquire(self, params: CreateSessionParams) -> Lease:
-        """Lease a new session made by ``params``, labelled so that it can be found whatever happens.
+    def acquire(
+        self,
+        params: CreateSessionParams,
+        *,
+        user: str = "",
+        unit: str = "",
+        on_wait: Callable[[float, str], None] = lambda seconds, why: None,
+    ) -> Lease:
+        """Lease a session made by ``params``, labelled so that it can be found whatever happens.
+
+        Args:
+            params: What it is to be like.
+            user: What it is for, a test's node ID: shown to others who wait.
+            unit: Which of the units to come this is, see `expect`.
+            on_wait: Called now and then while there is none, with the seconds so far and what it waits for.
 
         Raises:
             AGBError: it can't be had. A wrong key and an unknown image are remembered for the whole run.
@@ -65,42 +85,52 @@ class Pool:
         if refused:
             raise InvalidRequestError(f"no session can be created: {refused}")
         process = self._process()
-        subject = f"image:{params.image_id}"
-        remembered = process.slots.refusal("account", subject)
-        if remembered is not None:
-            raise _recall(remembered)
-        try:
-            client = process.client()
-        except AGBError as error:
-            process.slots.remember_refusal("account", _memory(error))
-            raise
-        slot = secrets.token_hex(8)
-        expires_at = int(self._clock()) + MAX_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS
-        process.slots.begin(
-            slot,
-            member=process.member.name,
-            image=params.image_id,
-            idle_timeout=params.idle_timeout_seconds,
-            expires_at=expires_at,
-        )
-        result = client.create(params, reserved_labels=self._reserved_labels(slot, expires_at))
-        if not result.success:
-            refusal = result.error or AGBError(result.error_message, request_id=result.request_id)
-            self._not_created(process, slot, subject, refusal)
-            raise refusal
-        process.slots.leased(slot, result.session.session_id)
-        return Lease(slot=slot, session=result.session, request_id=result.request_id, pid=os.getpid())
+        wanted = spec.write(params)
+        while True:
+            waiting = Waiting(process, self._settings, wanted, on_wait)
+            slot = waiting.run(user=user, unit=unit)
+            lease = self._lease(process, slot, params)
+            if slot.uses == 1 or self._answers(process, slot, lease):
+                return lease
 
-    def release(self, lease: Lease) -> None:
-        """Give a session back, for the keeper to delete: a local write, whatever the service does."""
-        if lease.pid == os.getpid():
-            self._process().slots.deleting(lease.slot)
-            lease.session.mark_released()
+    def release(self, lease: Lease, *, reusable: bool = False) -> None:
+        """Give a session back: a local write, whatever the service does.
+
+        The keeper deletes it unless it is ``reusable``, has uses left and was not deleted meanwhile.
+        """
+        if lease.pid != os.getpid():
+            return
+        slots = self._process().state.slots
+        used_up = self._settings.max_uses is not None and lease.uses >= self._settings.max_uses
+        if reusable and not used_up and not lease.session.released:
+            slots.returned(lease.slot)
+        else:
+            slots.deleting(lease.slot)
+        lease.session.mark_released()
+
+    def age_seconds(self, lease: Lease) -> float:
+        """How old a lease's session is, at the most."""
+        return self._clock() - lease.created_at
 
     def agb(self) -> AGB:
         """A client whose sessions are leased from this pool."""
-        process = self._process()
-        return RunAGB(self, self._settings, process.endpoint())
+        return RunAGB(self, self._settings, self._process().endpoint())
+
+    # ---- the tests to come -------------------------------------------------------------------------------
+
+    def expect(self, params: CreateSessionParams, units: Iterable[tuple[str, int]]) -> None:
+        """Expect that each of ``units`` will ask for a session like this; see `leases.Units`."""
+        self._process().state.units.expect(spec.write(params), units)
+
+    def soon(self, unit: str) -> None:
+        """This process will come to ``unit`` next."""
+        self._process().state.units.soon(unit)
+
+    def done(self, unit: str) -> None:
+        """Nobody will ask for a session for ``unit`` any more."""
+        self._process().state.units.done(unit)
+
+    # ---- this process ------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Leave the run; the keeper deletes whatever of this process is left."""
@@ -118,7 +148,7 @@ class Pool:
         with self._joining:
             if self._own is None or self._own.pid != os.getpid():
                 try:
-                    self._own = Process(self._settings)
+                    self._own = Process(self._settings, self._role)
                     earlier.sweep(self._settings)
                 except detach.DetachError as error:
                     raise AGBError(f"sessions of an earlier run can't be deleted: {error}") from error
@@ -126,60 +156,31 @@ class Pool:
                     raise AGBError(str(error)) from error
             return self._own
 
-    def _reserved_labels(self, slot: str, expires_at: int) -> Mapping[str, str]:
-        reserved = {
-            label_rules.CREATED_BY: label_rules.CREATED_BY_US,
-            label_rules.RUN: self._settings.run_id,
-            label_rules.SLOT: slot,
-            label_rules.EXPIRES: str(expires_at),
-        }
-        if self._settings.ci_run:
-            reserved[label_rules.CI_RUN] = self._settings.ci_run
-        return reserved
+    def _lease(self, process: Process, slot: Slot, params: CreateSessionParams) -> Lease:
+        assert slot.session_id is not None
+        session = Session(
+            process.client(),
+            slot.session_id,
+            image_id=params.image_id,
+            reserved_labels=spec.reserved_labels(self._settings, slot.slot, slot.expires_at),
+        )
+        return Lease(
+            slot=slot.slot,
+            session=session,
+            request_id=slot.request_id,
+            fresh=slot.uses == 1,
+            created_at=slot.created_at,
+            uses=slot.uses,
+            params=params,
+        )
 
-    def _not_created(self, process: Process, slot: str, subject: str, error: AGBError) -> None:
-        """Record how far a create got, and what need not be asked again in this run."""
-        if error.maybe_executed:
-            process.slots.lost(slot, f"the answer to its create was lost: {error.message}")
-        else:
-            process.slots.gone(slot, note=error.message)
-        if isinstance(error, ImageNotFoundError):
-            process.slots.remember_refusal(subject, _memory(error))
-        elif isinstance(error, AuthenticationError):
-            process.slots.remember_refusal("account", _memory(error))
-
-
-class RunAGB(AGB):
-    """A client whose sessions carry the run's labels and are deleted at the end of the run, if not before."""
-
-    def __init__(self, pool: Pool, settings: Settings, endpoint: str) -> None:
-        super().__init__(settings.api_key, endpoint, settings.timeout_seconds)
-        self._pool = pool
-        self._labels = settings.labels
-
-    def create(
-        self, params: CreateSessionParams, *, reserved_labels: Mapping[str, str] | None = None
-    ) -> SessionResult:
-        """Create a session through the run's pool."""
-        if not isinstance(params, CreateSessionParams) or params.invalid():
-            return super().create(params)  # which says what is wrong, and sends nothing
-        try:
-            lease = self._pool.acquire(replace(params, labels={**self._labels, **(params.labels or {})}))
-        except AGBError as error:
-            return SessionResult.failed(error)
-        return SessionResult(success=True, request_id=lease.request_id, session=lease.session)
-
-
-def _memory(error: AGBError) -> str:
-    return json.dumps(
-        {"kind": type(error).__name__, "message": error.message, "request_id": error.request_id}
-    )
-
-
-def _recall(memory: str) -> AGBError:
-    known = {kind.__name__: kind for kind in (AuthenticationError, ImageNotFoundError)}
-    values = json.loads(memory)
-    kind = known.get(values["kind"], AGBError)
-    return kind(
-        f"{values['message']} (the answer to an earlier test of this run)", request_id=values["request_id"]
-    )
+    def _answers(self, process: Process, slot: Slot, lease: Lease) -> bool:
+        """Whether a reused session is there; if it is not, it is given up."""
+        if self._clock() - slot.answered_at <= _TRUSTED_SECONDS:
+            return True
+        alive = lease.session.keep_alive()
+        if alive.success:
+            process.state.slots.answered(slot.slot)
+            return True
+        self.release(lease)
+        return False

@@ -1,4 +1,4 @@
-"""What belongs to one process of a run: its membership, its view of the slots, its HTTP client."""
+"""What belongs to one process of a run: its membership, its view of the run's state, its HTTP client."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from pytest_agb import detach, rundir
 from pytest_agb.client import AGB, AGBError, MissingKeyError
 from pytest_agb.pool import account, keeper, members, server_process
 from pytest_agb.pool.background import joining_lock
-from pytest_agb.pool.slots import SlotTable, lay_schema
+from pytest_agb.pool.database import lay_schema
+from pytest_agb.pool.state import State, database_path
 from pytest_agb.settings import CLOUD, Settings
 
 
 class Process:
     """This process, as a member of the run."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Join the run; the first on this host makes its directory."""
+    def __init__(self, settings: Settings, role: str) -> None:
+        """Join the run; the first on this host makes its directory. ``role`` is shown to people."""
         self.pid = os.getpid()
         self._settings = settings
         self._client: tuple[str, AGB] | None = None
@@ -27,11 +28,11 @@ class Process:
         with joining_lock():
             self._run = rundir.path(settings.run_id)
             self._run.mkdir(mode=0o700, exist_ok=True)
-            self.member = members.Member(self._run / "members", "pytest")
+            self.member = members.Member(self._run / "members", role)
         with FileLock(self._run / "slots.lock"):
-            lay_schema(self._run / "slots.sqlite3")
+            lay_schema(database_path(self._run))
             account.record(self._run, settings)
-        self.slots = SlotTable(self._run / "slots.sqlite3")
+        self.state = State(self._run, settings)
 
     def endpoint(self) -> str:
         """Where the backend is. The local server is started if it is not there, or not there any more.
@@ -70,20 +71,25 @@ class Process:
                 )
             return self._client[1]
 
-    def ensure_keeper(self) -> None:
-        """See to it that somebody deletes.
+    def ensure_keeper(self) -> bool:
+        """See to it that somebody creates and deletes; return whether a keeper had to be started.
 
         Raises:
-            AGBError: the keeper can't be started.
+            AGBError: it can't be started.
         """
         try:
-            keeper.ensure(self._run, self._settings)
+            return keeper.ensure(self._run, self._settings)
         except detach.DetachError as error:
             raise AGBError(f"no session is created without a keeper to delete it: {error}") from error
 
+    def keeper_log(self) -> str:
+        """The end of what the keeper printed: nothing, unless it failed."""
+        return keeper.log_tail(self._run)
+
     def leave(self) -> None:
-        """Close everything and leave the run."""
+        """Close everything and leave the run, with nothing leased."""
+        self.state.slots.leave(self.member.name)
         if self._client is not None:
             self._client[1].close()
-        self.slots.close()
+        self.state.close()
         self.member.leave()

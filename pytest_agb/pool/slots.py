@@ -1,10 +1,10 @@
-"""The slots of a run: one row for each session that a fixture intended, in SQLite.
+"""The slots of a run: one row for each session that is intended.
 
 ::
 
-    creating ──▶ leased ──▶ deleting ──▶ gone
-        │                       ▲          ▲
-        └──▶ lost ──────────────┴──────────┘   found by its slot label, or given up
+    creating ──▶ idle ◀──▶ leased ──▶ deleting ──▶ gone
+        │         ▲ └───────────────────▲           ▲
+        └──▶ lost ┴─────────────────────────────────┘   found by its slot label, or given up
 
 A slot is written before the request that creates its session goes out, so that whatever happens then,
 there is a slot label to find the session by.
@@ -12,46 +12,24 @@ there is a slot label to find the session by.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
-#: Seconds to wait for another process's transaction, which takes milliseconds.
-_BUSY_SECONDS = 30.0
-
-#: Of the schema: another version of this plugin may have left a run behind.
-_VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS slots (
-    slot TEXT PRIMARY KEY,
-    state TEXT NOT NULL,
-    member TEXT NOT NULL,
-    image TEXT NOT NULL,
-    session_id TEXT,
-    idle_timeout INTEGER NOT NULL,
-    created_at REAL NOT NULL,
-    expires_at INTEGER NOT NULL,
-    note TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE IF NOT EXISTS refusals (subject TEXT PRIMARY KEY, error TEXT NOT NULL);
-"""
+    from pytest_agb.pool.database import Database
 
 
 class SlotState(str, Enum):
     """Where a slot is in its life."""
 
     CREATING = "creating"
-    LEASED = "leased"
     LOST = "lost"
+    IDLE = "idle"
+    LEASED = "leased"
     DELETING = "deleting"
     GONE = "gone"
 
@@ -62,16 +40,38 @@ class Slot:
 
     slot: str
     state: SlotState
+    #: See `pytest_agb.pool.spec`.
+    spec: str
+    #: Who is creating it or has leased it; empty while it is idle.
     member: str
-    image: str
+    #: What it is leased for, a test's node ID for example.
+    user: str
     session_id: str | None
+    #: Of the create.
+    request_id: str
     #: Seconds.
     idle_timeout: int
     #: Unix seconds.
     created_at: float
     #: Unix seconds after which nobody can still be using the session.
     expires_at: int
+    #: Unix seconds at which the service last said that it is there.
+    answered_at: float
+    #: Unix seconds at which it was last ready, or given back.
+    idle_since: float
+    #: Unix seconds of the latest lease.
+    leased_at: float
+    #: Seconds that the latest lease took.
+    held: float
+    #: Leases so far.
+    uses: int
+    #: Whether the service has accepted its release.
+    accepted: int
     note: str
+
+
+#: All columns, for a `SELECT` that `from_row` reads.
+COLUMNS = ", ".join(Slot.__annotations__)
 
 
 @dataclass(frozen=True)
@@ -86,141 +86,165 @@ class IllegalTransitionError(RuntimeError):
     """A slot was not in a state that the transition starts from: a bug of ours."""
 
 
-def lay_schema(path: Path) -> None:
-    """Create the tables and switch to WAL mode. Call it under a lock.
-
-    Several processes that switch to WAL at once get "database is locked".
-    """
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-    finally:
-        connection.close()
-
-
-def of_this_version(path: Path) -> bool:
-    """Whether the table at ``path`` was laid by this version of the plugin, and wholly."""
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
-    try:
-        return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _VERSION)
-    except sqlite3.DatabaseError:  # not a database
-        return False
-    finally:
-        connection.close()
+def from_row(row: tuple[object, ...]) -> Slot:
+    """Make a slot of a row of all columns."""
+    values = dict(zip(Slot.__annotations__, row, strict=True))
+    return Slot(**{**values, "state": SlotState(values["state"])})  # type: ignore[arg-type]
 
 
 class SlotTable:
-    """The slots, as one process sees them. A connection belongs to one process; a fork opens its own."""
+    """The slots, as one process sees them."""
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._connection = sqlite3.connect(
-            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
         self._clock = clock
-        self._lock = (
-            threading.Lock()
-        )  # a test may create sessions from threads; a connection has one transaction
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+    # ---- a slot's life -----------------------------------------------------------------------------------
 
-    def begin(self, slot: str, *, member: str, image: str, idle_timeout: int, expires_at: int) -> None:
-        """Write a slot whose create is about to be sent. ``expires_at`` is in Unix seconds."""
-        with self._transaction():
-            self._connection.execute(
-                "INSERT INTO slots (slot, state, member, image, idle_timeout, created_at, expires_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (slot, SlotState.CREATING.value, member, image, idle_timeout, self._clock(), expires_at),
-            )
+    def begin(self, slot: str, *, spec: str, member: str, idle_timeout: int, expires_at: int) -> None:
+        """Write a slot whose create ``member`` is about to send. ``expires_at`` is in Unix seconds."""
+        self._database.write(
+            "INSERT INTO slots (slot, state, spec, member, idle_timeout, created_at, expires_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (slot, SlotState.CREATING.value, spec, member, idle_timeout, self._clock(), expires_at),
+        )
 
-    def leased(self, slot: str, session_id: str) -> None:
-        """The session was created, for the member that waits for it."""
-        self._move(slot, SlotState.LEASED, (SlotState.CREATING,), session_id=session_id)
+    def ready(self, slot: str, session_id: str, request_id: str = "") -> None:
+        """The session is there, for whoever claims it."""
+        now = self._clock()
+        self._move(
+            slot,
+            SlotState.IDLE,
+            (SlotState.CREATING, SlotState.LOST),
+            "member = '', session_id = ?, request_id = ?, answered_at = ?, idle_since = ?",
+            (session_id, request_id, now, now),
+        )
 
     def lost(self, slot: str, note: str) -> None:
         """The answer to the create did not come: there may be a session, to be found by its slot label."""
-        self._move(slot, SlotState.LOST, (SlotState.CREATING,), note=note)
+        self._move(slot, SlotState.LOST, (SlotState.CREATING,), "note = ?", (note,))
 
-    def deleting(self, slot: str, session_id: str | None = None) -> None:
-        """The session is to be deleted; ``session_id`` where it was not known before."""
-        states = (SlotState.CREATING, SlotState.LOST, SlotState.LEASED, SlotState.DELETING)
-        self._move(slot, SlotState.DELETING, states, session_id=session_id)
+    def returned(self, slot: str) -> None:
+        """A lease ended, and the session is for whoever claims it next."""
+        now = self._clock()
+        self._move(
+            slot,
+            SlotState.IDLE,
+            (SlotState.LEASED,),
+            "member = '', user = '', idle_since = ?, held = ? - leased_at",
+            (now, now),
+        )
+
+    def deleting(self, slot: str) -> None:
+        """The session is to be deleted."""
+        self._move(
+            slot,
+            SlotState.DELETING,
+            (SlotState.LEASED, SlotState.DELETING),
+            "held = CASE state WHEN 'leased' THEN ? - leased_at ELSE held END",
+            (self._clock(),),
+        )
+
+    def give_up(self, slot: str, note: str) -> bool:
+        """Have an idle session deleted, unless somebody has just claimed it."""
+        return bool(
+            self._database.write(
+                "UPDATE slots SET state = ?, note = ? WHERE slot = ? AND state = ?",
+                (SlotState.DELETING.value, note, slot, SlotState.IDLE.value),
+            )
+        )
+
+    def accepted(self, slot: str) -> None:
+        """The service has accepted the release; what is left is to see that the session is gone."""
+        self._move(
+            slot,
+            SlotState.DELETING,
+            (SlotState.DELETING,),
+            "accepted = 1, note = ?",
+            ("the service is deleting it",),
+        )
 
     def gone(self, slot: str, note: str = "") -> None:
         """No session of this slot is left, or none ever was."""
-        self._move(slot, SlotState.GONE, tuple(SlotState), note=note)
+        self._move(
+            slot, SlotState.GONE, tuple(SlotState), "note = CASE ? WHEN '' THEN note ELSE ? END", (note, note)
+        )
 
     def note(self, slot: str, note: str) -> None:
         """Record what a person should know of a slot."""
-        with self._transaction():
-            self._connection.execute("UPDATE slots SET note = ? WHERE slot = ?", (note, slot))
+        self._database.write("UPDATE slots SET note = ? WHERE slot = ?", (note, slot))
 
-    def left(self, member: str | None = None) -> list[Slot]:
-        """The slots that may still have a session, of one member or of all."""
-        rows = self._fetch(
-            "SELECT slot, state, member, image, session_id, idle_timeout, created_at, expires_at, note "
-            "FROM slots WHERE state != ? AND (? IS NULL OR member = ?) ORDER BY created_at",
-            (SlotState.GONE.value, member, member),
+    def answered(self, slot: str) -> None:
+        """The service has just said that the session is there."""
+        self._database.write("UPDATE slots SET answered_at = ? WHERE slot = ?", (self._clock(), slot))
+
+    def leave(self, member: str) -> None:
+        """Have all that ``member`` leased deleted."""
+        self._database.write(
+            "UPDATE slots SET state = ?, held = ? - leased_at WHERE member = ? AND state = ?",
+            (SlotState.DELETING.value, self._clock(), member, SlotState.LEASED.value),
         )
-        return [Slot(row[0], SlotState(row[1]), *row[2:]) for row in rows]
+
+    # ---- looking -----------------------------------------------------------------------------------------
+
+    def left(self) -> list[Slot]:
+        """The slots that may still have a session, the oldest first."""
+        rows = self._database.fetch(f"SELECT {COLUMNS} FROM slots WHERE state != 'gone' ORDER BY created_at")
+        return [from_row(row) for row in rows]
+
+    def leases(self) -> int:
+        """How many leases there have been."""
+        ((number,),) = self._database.fetch("SELECT COALESCE(SUM(uses), 0) FROM slots")
+        return int(number)
 
     def count(self) -> Count:
         """How many sessions were created and how many of them are deleted."""
-        ((created, deleted),) = self._fetch(
+        ((created, deleted),) = self._database.fetch(
             "SELECT COUNT(*), COALESCE(SUM(state = ?), 0) FROM slots WHERE session_id IS NOT NULL",
             (SlotState.GONE.value,),
         )
         return Count(created, deleted)
-
-    def version(self) -> int:
-        """Changes whenever another process has written."""
-        ((version,),) = self._fetch("PRAGMA data_version", ())
-        return int(version)
-
-    def remember_refusal(self, subject: str, error: str) -> None:
-        """Remember that the service refuses ``subject`` for good, for all processes of the run."""
-        with self._transaction():
-            self._connection.execute("INSERT OR REPLACE INTO refusals VALUES (?, ?)", (subject, error))
-
-    def refusal(self, *subjects: str) -> str | None:
-        """What was remembered of any of ``subjects``."""
-        places = ", ".join("?" * len(subjects))
-        rows = self._fetch(f"SELECT error FROM refusals WHERE subject IN ({places}) LIMIT 1", subjects)
-        return rows[0][0] if rows else None
-
-    def _fetch(self, query: str, values: tuple[str | None, ...]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._connection.execute(query, values).fetchall()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
 
     def _move(
         self,
         slot: str,
         to: SlotState,
         from_states: tuple[SlotState, ...],
-        *,
-        session_id: str | None = None,
-        note: str = "",
+        changes: str,
+        values: tuple[object, ...],
     ) -> None:
         places = ", ".join("?" * len(from_states))
-        with self._transaction():
-            changed = self._connection.execute(
-                "UPDATE slots SET state = ?, session_id = COALESCE(?, session_id), "
-                f"note = CASE WHEN ? = '' THEN note ELSE ? END WHERE slot = ? AND state IN ({places})",
-                (to.value, session_id, note, note, slot, *(state.value for state in from_states)),
-            ).rowcount
+        changed = self._database.write(
+            f"UPDATE slots SET state = ?, {changes} WHERE slot = ? AND state IN ({places})",
+            (to.value, *values, slot, *(state.value for state in from_states)),
+        )
         if changed != 1:
             raise IllegalTransitionError(f"slot {slot} can't become {to.value}")
+
+
+class Facts:
+    """What the processes of a run tell each other beyond the slots."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def remember_refusal(self, subject: str, error: str) -> None:
+        """Remember that the service refuses ``subject`` for good, for all processes of the run."""
+        self._database.write("INSERT OR REPLACE INTO refusals VALUES (?, ?)", (subject, error))
+
+    def refusal(self, *subjects: str) -> str | None:
+        """What was remembered of any of ``subjects``."""
+        places = ", ".join("?" * len(subjects))
+        rows = self._database.fetch(
+            f"SELECT error FROM refusals WHERE subject IN ({places}) LIMIT 1", subjects
+        )
+        return rows[0][0] if rows else None
+
+    def put(self, name: str, value: str) -> None:
+        """Publish a fact under ``name``."""
+        self._database.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def get(self, name: str) -> str:
+        """The latest fact under ``name``; empty where there is none."""
+        rows = self._database.fetch("SELECT value FROM facts WHERE name = ?", (name,))
+        return rows[0][0] if rows else ""

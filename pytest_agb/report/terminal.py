@@ -35,8 +35,11 @@ class Progress:
         self._shown = left
 
 
-def lines(summary: Summary, settings: Settings) -> list[str]:
-    """Say what became of the run's sessions: one line, and one for each that may be left."""
+def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[str]:
+    """Say what became of the run's sessions: one line, and one for each that may be left.
+
+    With ``-vv`` also how many were created ahead of demand, and why.
+    """
     left = {slot.session_id or f"of slot {slot.slot}": slot.note or slot.state.value for slot in summary.left}
     left.update({found: "still listed by the service" for found in summary.listed or () if found not in left})
     facts = [f"{_sessions(summary.created)} created", f"{summary.deleted} deleted", f"{len(left)} left"]
@@ -45,6 +48,8 @@ def lines(summary: Summary, settings: Settings) -> list[str]:
     if summary.stopped:
         facts.append(f"did not wait for the rest ({summary.stopped}); it is deleted in the background")
     said = [f"agb: {', '.join(facts)}"]
+    if verbosity >= 2 and summary.depth:
+        said.append(f"agb: {summary.depth}")
     said += [f"agb: session {name} may be left: {note}" for name, note in left.items()]
     if left:
         said.append(

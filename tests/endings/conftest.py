@@ -10,6 +10,7 @@ from deadline import eventually
 from standin import StandIn
 from suite import Suite
 
+from pytest_agb.pool.database import Database
 from pytest_agb.pool.slots import SlotState, SlotTable
 
 
@@ -29,8 +30,8 @@ def _nothing_to_keep(temp_directory: Path) -> bool:
     """Whether no slot is left, but for creates that were cut off: the keeper looks for those for a minute."""
     for path in temp_directory.glob("pytest-agb-*/run-*/slots.sqlite3"):
         try:
-            with closing(SlotTable(path)) as slots:
-                if any(slot.state is not SlotState.LOST for slot in slots.left()):
+            with closing(Database(path)) as database:
+                if any(slot.state is not SlotState.LOST for slot in SlotTable(database).left()):
                     return False
         except sqlite3.OperationalError:
             return False  # it is being removed at this moment: look again

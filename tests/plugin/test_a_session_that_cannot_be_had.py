@@ -8,7 +8,6 @@ import socket
 from pathlib import Path
 
 import pytest
-from deadline import eventually
 from standin import StandIn
 
 SUITE = """
@@ -31,7 +30,7 @@ def test_wrong_key_is_remembered(
 
     result.assert_outcomes(errors=5, passed=1)
     result.stdout.fnmatch_lines(["no AGB session: *request ID *Check AGB_API_KEY*"])
-    assert cloud.count("/mcp/createSession") == 1
+    assert cloud.count("/mcp/createSession") <= 2  # for the first test and, ahead, for the second
     assert "ako-wrong-one" not in result.stdout.str() + result.stderr.str()
 
 
@@ -43,7 +42,7 @@ def test_wrong_key_is_remembered_over_workers(
 
     pytester.runpytest_subprocess("-n2").assert_outcomes(errors=5, passed=1)
 
-    assert cloud.count("/mcp/createSession") <= 2  # both may ask before either has its answer
+    assert cloud.count("/mcp/createSession") <= 4  # two per worker, before there is an answer
 
 
 def test_unknown_image_is_remembered_and_others_go_on(pytester: pytest.Pytester, cloud: StandIn) -> None:
@@ -62,7 +61,7 @@ def test_unknown_image_is_remembered_and_others_go_on(pytester: pytest.Pytester,
 
     result.assert_outcomes(errors=5, passed=1)
     result.stdout.fnmatch_lines(["no AGB session: *agb-typo*request ID *image-management*"])
-    assert cloud.count("/mcp/createSession") == 2
+    assert cloud.count("/mcp/createSession") <= 3
     assert cloud.live_sessions() == []
 
 
@@ -102,14 +101,17 @@ def test_endpoint_that_answers_html(pytester: pytest.Pytester, cloud: StandIn) -
     assert cloud.live_sessions() == []
 
 
-def test_a_lost_answer_leaves_no_session(pytester: pytest.Pytester, cloud: StandIn) -> None:
+def test_a_lost_answer_costs_the_test_nothing(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    """The session is found by its slot label."""
     cloud.fault("/mcp/createSession", "drop_after")
     pytester.makepyfile("def test_it(agb_session): pass")
 
-    pytester.runpytest_subprocess().assert_outcomes(errors=1)
+    result = pytester.runpytest_subprocess()
 
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["agb: 1 session created, 1 deleted, 0 left"])
     assert cloud.count("/mcp/createSession") == 1
-    eventually(lambda: not cloud.live_sessions(), "the keeper has found it and deleted it")
+    assert cloud.live_sessions() == []
 
 
 def test_a_delete_that_fails_for_a_while_is_tried_again(pytester: pytest.Pytester, cloud: StandIn) -> None:

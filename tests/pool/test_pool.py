@@ -61,9 +61,10 @@ def pools(settings: Settings) -> Iterator[Callable[[], Pool]]:
     eventually(lambda: not rundir.path(settings.run_id).exists(), "the keeper has left, with the directory")
 
 
-def finish(settings: Settings) -> Summary:
-    """End the run as pytest does."""
-    return drain(settings, lambda left: None) or Summary(0, 0, ())
+def finish(settings: Settings) -> tuple[int, int, int]:
+    """End the run as pytest does; return how many sessions were created, deleted, and are left."""
+    summary = drain(settings, lambda left: None) or Summary(0, 0, ())
+    return summary.created, summary.deleted, len(summary.left)
 
 
 def test_acquire_release_drain(service: StandIn, pools: Callable[[], Pool], settings: Settings) -> None:
@@ -74,7 +75,7 @@ def test_acquire_release_drain(service: StandIn, pools: Callable[[], Pool], sett
     pool.release(lease)
     pool.close()
 
-    assert finish(settings) == Summary(1, 1, ())
+    assert finish(settings) == (1, 1, 0)
     assert service.live_sessions() == []
 
 
@@ -99,7 +100,7 @@ def test_what_was_not_released_is_deleted_when_the_pool_is_closed(
     pool.acquire(PARAMS)
     pool.close()
 
-    assert finish(settings) == Summary(2, 2, ())
+    assert finish(settings) == (2, 2, 0)
 
 
 def test_the_keeper_sees_deletions_through(
@@ -110,7 +111,7 @@ def test_the_keeper_sees_deletions_through(
     pool.release(pool.acquire(PARAMS))
     pool.close()
 
-    assert finish(settings) == Summary(1, 1, ())
+    assert finish(settings) == (1, 1, 0)
     assert service.live_sessions() == []
 
 
@@ -123,27 +124,40 @@ def test_the_keeper_keeps_what_is_leased_alive(service: StandIn, pools: Callable
     assert lease.session.get_status().success
 
 
-def test_the_slot_is_written_before_the_create_goes_out(
-    service: StandIn, pools: Callable[[], Pool], settings: Settings
+def test_a_session_whose_answer_was_lost_is_found_and_leased(
+    service: StandIn, pools: Callable[[], Pool]
 ) -> None:
     service.fault("/mcp/createSession", "drop_after")
-    pool = pools()
-    with pytest.raises(AGBError):
-        pool.acquire(PARAMS)
 
-    eventually(lambda: not service.live_sessions(), "the keeper has found the session and deleted it")
+    lease = pools().acquire(PARAMS)
+
+    assert [session.session_id for session in service.live_sessions()] == [lease.session.session_id]
     assert service.count("/mcp/createSession") == 1
 
 
-def test_a_lost_session_whose_labels_show_up_late_is_found(
+def test_a_lost_session_whose_label_shows_up_late_is_found_and_leased(
     service: StandIn, pools: Callable[[], Pool]
 ) -> None:
     service.fault("/mcp/createSession", "drop_after")
     service.label_lag_seconds = 1.5
-    with pytest.raises(AGBError):
-        pools().acquire(PARAMS)
 
-    eventually(lambda: not service.live_sessions(), "the keeper has found the session and deleted it")
+    lease = pools().acquire(PARAMS)
+
+    assert [session.session_id for session in service.live_sessions()] == [lease.session.session_id]
+
+
+def test_a_lost_session_that_nobody_waits_for_any_more_is_deleted(
+    service: StandIn, settings: Settings, pools: Callable[[], Pool]
+) -> None:
+    service.fault("/mcp/createSession", "drop_after")
+    service.label_lag_seconds = 2.0
+    pools()  # ends the run for us
+    pool = Pool(replace(settings, wait_timeout=1.0))
+    with pytest.raises(AGBTimeoutError, match="no session was free within 1 s"):
+        pool.acquire(PARAMS)
+
+    eventually(lambda: service.sessions and not service.live_sessions(), "found and deleted")
+    pool.close()
 
 
 def test_a_create_that_takes_too_long_is_a_lost_one(
@@ -152,10 +166,10 @@ def test_a_create_that_takes_too_long_is_a_lost_one(
     service.latency["/mcp/createSession"] = 1.5
     pools()  # ends the run for us
     pool = Pool(replace(settings, timeout_seconds=1.0))
-    with pytest.raises(AGBTimeoutError):
-        pool.acquire(PARAMS)
 
-    eventually(lambda: service.sessions and not service.live_sessions(), "found and deleted")
+    lease = pool.acquire(PARAMS)
+
+    assert [session.session_id for session in service.live_sessions()] == [lease.session.session_id]
     pool.close()
 
 

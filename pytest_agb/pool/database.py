@@ -1,0 +1,134 @@
+"""The run's state on this host: SQLite in WAL mode, shared by all processes of the run.
+
+`sqlite3 slots.sqlite3` shows a person what is going on. No table holds a secret.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+#: Seconds to wait for another process's transaction, which takes milliseconds.
+_BUSY_SECONDS = 30.0
+
+#: Of the schema: another version of this plugin may have left a run behind.
+_VERSION = 2
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS slots (
+    slot TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    member TEXT NOT NULL,
+    user TEXT NOT NULL DEFAULT '',
+    session_id TEXT,
+    request_id TEXT NOT NULL DEFAULT '',
+    idle_timeout INTEGER NOT NULL,
+    created_at REAL NOT NULL,
+    expires_at INTEGER NOT NULL,
+    answered_at REAL NOT NULL DEFAULT 0,
+    idle_since REAL NOT NULL DEFAULT 0,
+    leased_at REAL NOT NULL DEFAULT 0,
+    held REAL NOT NULL DEFAULT 0,
+    uses INTEGER NOT NULL DEFAULT 0,
+    accepted INTEGER NOT NULL DEFAULT 0,
+    note TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS slots_left ON slots (state) WHERE state != 'gone';
+CREATE TABLE IF NOT EXISTS wants (
+    want INTEGER PRIMARY KEY AUTOINCREMENT,
+    spec TEXT NOT NULL,
+    member TEXT NOT NULL,
+    user TEXT NOT NULL,
+    error TEXT
+);
+CREATE TABLE IF NOT EXISTS units (
+    unit TEXT PRIMARY KEY,
+    spec TEXT,
+    position INTEGER NOT NULL DEFAULT 0,
+    soon INTEGER NOT NULL DEFAULT 0,
+    done INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS units_to_come ON units (soon DESC, position) WHERE done = 0 AND spec IS NOT NULL;
+CREATE TABLE IF NOT EXISTS refusals (subject TEXT PRIMARY KEY, error TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+
+def lay_schema(path: Path) -> None:
+    """Create the tables and switch to WAL mode. Call it under a lock.
+
+    Several processes that switch to WAL at once get "database is locked".
+    """
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+    finally:
+        connection.close()
+
+
+def of_this_version(path: Path) -> bool:
+    """Whether the tables at ``path`` were laid by this version of the plugin, and wholly."""
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+    try:
+        return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _VERSION)
+    except sqlite3.DatabaseError:  # not a database
+        return False
+    finally:
+        connection.close()
+
+
+class Database:
+    """One process's connection. It belongs to that process; a fork opens its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        # Whole after a power cut, though without the last writes: sessions have labels and idle timeouts too.
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        # A connection has one transaction, and a test may use sessions from several threads.
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def version(self) -> int:
+        """Changes whenever another process has written."""
+        ((version,),) = self.fetch("PRAGMA data_version")
+        return int(version)
+
+    def changes(self) -> int:
+        """Changes whenever this process has written."""
+        return self._connection.total_changes
+
+    def fetch(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Read outside of a transaction."""
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
+
+    def write(self, statement: str, values: Sequence[object] = ()) -> int:
+        """Run one statement in a transaction of its own; return how many rows it changed."""
+        with self.transaction() as connection:
+            return connection.execute(statement, values).rowcount
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Read and write as one; other processes' transactions wait."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")

@@ -1,0 +1,46 @@
+"""The client that the fixture ``agb`` gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_agb.client import AGB, AGBError, CreateSessionParams, DeleteResult, Session, SessionResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_agb.pool.pool import Lease, Pool
+    from pytest_agb.settings import Settings
+
+
+class RunAGB(AGB):
+    """A client whose sessions carry the run's labels and are deleted at the end of the run, if not before."""
+
+    def __init__(self, pool: Pool, settings: Settings, endpoint: str) -> None:
+        super().__init__(settings.api_key, endpoint, settings.timeout_seconds)
+        self._pool = pool
+        self._labels = settings.labels
+        self._leases: dict[str, Lease] = {}
+
+    def create(
+        self, params: CreateSessionParams, *, reserved_labels: Mapping[str, str] | None = None
+    ) -> SessionResult:
+        """Create a session through the run's pool."""
+        if not isinstance(params, CreateSessionParams) or params.invalid():
+            return super().create(params)  # which says what is wrong, and sends nothing
+        try:
+            lease = self._pool.acquire(
+                replace(params, labels={**self._labels, **(params.labels or {})}), user="agb.create"
+            )
+        except AGBError as error:
+            return SessionResult.failed(error)
+        self._leases[lease.session.session_id] = lease
+        return SessionResult(success=True, request_id=lease.request_id, session=lease.session)
+
+    def delete(self, session: Session, *, timeout_seconds: float | None = None) -> DeleteResult:
+        """Delete a session and wait until it is gone; its place in the pool is free then."""
+        result = super().delete(session, timeout_seconds=timeout_seconds)
+        if result.success and session.session_id in self._leases:
+            self._pool.release(self._leases.pop(session.session_id))
+        return result

@@ -1,0 +1,58 @@
+"""A test that waits for a session says so."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import pytest
+
+#: Seconds of waiting after which it is shown: a create takes some by itself.
+_QUIET_SECONDS = 5.0
+
+
+class Waiting:
+    """The waiting of one test: a line on the terminal, or with xdist a section of the test's report."""
+
+    def __init__(self, config: pytest.Config, item: pytest.Item | None) -> None:
+        self._config = config
+        self._item = item
+        self._why = ""
+        #: The node ID of the test.
+        self.test = item.nodeid if item is not None else ""
+
+    def __enter__(self) -> None:
+        self._began = time.monotonic()
+        self._shown = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        seconds = time.monotonic() - self._began
+        if self._item is not None and self._why and seconds >= _QUIET_SECONDS:
+            self._item.add_report_section(
+                "setup", "agb", f"waited {seconds:.1f} s for a session: {self._why}"
+            )
+
+    def show(self, seconds: float, why: str) -> None:
+        """Show that the test has waited for ``seconds``, and ``why``."""
+        self._why = why
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        if self._shown or seconds < _QUIET_SECONDS or reporter is None:
+            return
+        self._shown = True
+        capture = self._config.pluginmanager.getplugin("capturemanager")
+        line = f"agb: {self.test} waits for a session: {why}"
+        if capture is None:
+            self._write(reporter, line)
+        else:
+            with capture.global_and_fixture_disabled():
+                self._write(reporter, line)
+
+    @staticmethod
+    def _write(reporter: pytest.TerminalReporter, line: str) -> None:
+        reporter.ensure_newline()
+        reporter.write_line(line)
