@@ -128,7 +128,7 @@ def agb_session_factory(
     """
     from dataclasses import replace
 
-    from pytest_agb.client import InvalidRequestError
+    from pytest_agb.client import AGBError, InvalidRequestError
 
     def create(
         *,
@@ -137,6 +137,7 @@ def agb_session_factory(
         idle_timeout: int | None = None,
         policy_id: str | None = None,
     ) -> Session:
+        __tracebackhide__ = True  # the line to look at is the test's
         wrong = None if labels is None else label_rules.invalid(labels)
         if wrong:
             raise InvalidRequestError(f"agb_session_factory: {wrong}")
@@ -150,7 +151,10 @@ def agb_session_factory(
             labels={**(agb_session_params.labels or {}), **(labels or {})},
             **{name: value for name, value in given.items() if value is not None},
         )
-        return _lease(request, _agb_pool, params)
+        try:
+            return _lease(request, _agb_pool, params)
+        except AGBError as error:
+            raise error.with_traceback(None) from None
 
     return create
 
@@ -196,7 +200,7 @@ def _lease(
     params = node.ihook.pytest_agb_session_params(config=request.config, params=params) or params
     tests = demand.of(request.session)
     unit = tests.asks(pool, params) if foreseen else ""
-    waiting = Waiting(request.config, tests.current)
+    waiting = Waiting(request.config, tests.current, node.nodeid)
 
     def lease() -> Lease:
         with waiting:

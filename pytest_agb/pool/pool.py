@@ -123,21 +123,25 @@ class Pool:
         self._process().state.units.expect(spec.write(params), units)
 
     def soon(self, unit: str) -> None:
-        """This process will come to ``unit`` next."""
-        self._process().state.units.soon(unit)
+        """This process will come to ``unit`` next. Nobody need know once it has left the run."""
+        if self._joined():
+            self._process().state.units.soon(unit)
 
     def done(self, unit: str) -> None:
         """Nobody will ask for a session for ``unit`` any more."""
-        self._process().state.units.done(unit)
+        if self._joined():
+            self._process().state.units.done(unit)
 
     # ---- this process ------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Leave the run; the keeper deletes whatever of this process is left."""
-        process = self._own
-        if process is not None and process.pid == os.getpid():
-            process.leave()
+        if self._own is not None and self._joined():
+            self._own.leave()
             self._own = None
+
+    def _joined(self) -> bool:
+        return self._own is not None and self._own.pid == os.getpid()
 
     def _process(self) -> Process:
         """What belongs to this process: a fork opens its own.

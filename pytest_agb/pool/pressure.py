@@ -24,6 +24,8 @@ class Pressure:
     words: str = ""
     _pause: float = _FIRST_SECONDS
     _next_try: float = 0.0
+    #: Whether one more is under way.
+    _trying: bool = False
 
     @property
     def felt(self) -> bool:
@@ -32,8 +34,9 @@ class Pressure:
 
     def refused(self, live: int, now: float, words: str, retry_after: float | None = None) -> None:
         """A create was refused while ``live`` sessions were there."""
-        if now >= self._next_try:  # of several that were under way at once, the first says how long
-            self._pause = min(2 * self._pause, _LONGEST_SECONDS) if self.felt else _FIRST_SECONDS
+        if self._trying:
+            self._pause = min(2 * self._pause, _LONGEST_SECONDS)
+            self._trying = False
         self._next_try = now + max(self._pause, retry_after or 0.0)
         self.limit = min(self.limit, live)
         self.words = words
@@ -44,6 +47,7 @@ class Pressure:
             self.limit = live
             self._pause = _FIRST_SECONDS
             self._next_try = now + self._pause
+            self._trying = False
 
     def room(self, now: float) -> float:
         """How many sessions there may be now: one more than there was room for, when it is time to try."""
@@ -51,4 +55,5 @@ class Pressure:
 
     def tried(self, now: float) -> None:
         """A create beyond the limit is under way: no other is sent before there was time for its answer."""
-        self._next_try = max(self._next_try, now + self._pause)
+        self._trying = True
+        self._next_try = now + self._pause

@@ -17,12 +17,13 @@ _QUIET_SECONDS = 5.0
 class Waiting:
     """The waiting of one test: a line on the terminal, or with xdist a section of the test's report."""
 
-    def __init__(self, config: pytest.Config, item: pytest.Item | None) -> None:
+    def __init__(self, config: pytest.Config, item: pytest.Item | None, scope_id: str) -> None:
+        """Without an ``item`` the node ID of the scope has to do."""
         self._config = config
         self._item = item
         self._why = ""
-        #: The node ID of the test.
-        self.test = item.nodeid if item is not None else ""
+        #: The node ID of what waits.
+        self.test = item.nodeid if item is not None else scope_id
 
     def __enter__(self) -> None:
         self._began = time.monotonic()
