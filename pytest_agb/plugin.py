@@ -44,6 +44,7 @@ __all__ = [
     "pytest_report_header",
     "pytest_runtest_protocol",
     "pytest_runtest_setup",
+    "pytest_runtestloop",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
 ]
@@ -123,6 +124,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         and not marker.names_image(metafunc.definition)
     ):
         metafunc.parametrize("agb_image", images, indirect=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Sweep before the first test, where that is asked for."""
+    config = session.config
+    settings = config.stash[SETTINGS]
+    in_vain = hasattr(config, "workerinput") or config.option.collectonly or settings.backend == LOCAL
+    if settings.sweep and not in_vain and not config.getoption("setupplan", False):
+        from pytest_agb.report.sweeping import sweep_first  # a run that does not sweep does not pay for it
+
+        sweep_first(settings, config.pluginmanager.getplugin("terminalreporter"))
 
 
 @pytest.hookimpl(hookwrapper=True)  # not a new-style wrapper: pytest-rerunfailures is an old-style one

@@ -28,10 +28,10 @@ class Progress:
         if self._reporter is None or time.monotonic() - self._started < _QUIET_SECONDS or left == self._shown:
             return
         if self._reporter.isatty:
-            self._reporter.rewrite(f"agb: deleting {_sessions(left)} ", erase=True)
+            self._reporter.rewrite(f"agb: deleting {sessions(left)} ", erase=True)
         elif self._shown is None:
             self._reporter.ensure_newline()
-            self._reporter.write_line(f"agb: deleting {_sessions(left)}")
+            self._reporter.write_line(f"agb: deleting {sessions(left)}")
         self._shown = left
 
 
@@ -42,7 +42,7 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
     """
     left = {slot.session_id or f"of slot {slot.slot}": slot.note or slot.state.value for slot in summary.left}
     left.update({found: "still listed by the service" for found in summary.listed or () if found not in left})
-    facts = [f"{_sessions(summary.created)} created", f"{summary.deleted} deleted", f"{len(left)} left"]
+    facts = [f"{sessions(summary.created)} created", f"{summary.deleted} deleted", f"{len(left)} left"]
     if summary.listed is None:
         facts.append("the service could not be asked whether any is left")
     if summary.stopped:
@@ -59,5 +59,6 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
     return said
 
 
-def _sessions(number: int) -> str:
+def sessions(number: int) -> str:
+    """Count sessions in words."""
     return f"{number} session" + ("" if number == 1 else "s")

@@ -9,29 +9,8 @@ from pathlib import Path
 
 import pytest
 from deadline import eventually
+from manytests import many, most_at_once
 from standin import StandIn
-
-MANY = """
-    import pytest, time
-
-    @pytest.mark.parametrize("number", range({tests}))
-    def test_it(agb_session, number): time.sleep({seconds})
-"""
-
-
-def many(tests: int, seconds: float = 0.0) -> str:
-    return MANY.format(tests=tests, seconds=seconds)
-
-
-def most_at_once(cloud: StandIn) -> int:
-    """How many sessions there were at once, a session counting until its release is asked for."""
-    events = [(session.created_at, 1) for session in cloud.sessions.values()]
-    events += [(session.gone_at, -1) for session in cloud.sessions.values() if session.gone_at is not None]
-    level = most = 0
-    for _, change in sorted(events):
-        level += change
-        most = max(most, level)
-    return most
 
 
 def test_the_next_session_is_created_while_a_test_runs(pytester: pytest.Pytester, cloud: StandIn) -> None:

@@ -9,8 +9,8 @@ import time
 
 import pytest
 from deadline import eventually
+from manytests import many, most_at_once
 from standin import StandIn
-from test_pooling import many, most_at_once
 
 
 def test_an_account_for_three_runs_a_suite_on_eight_workers(
