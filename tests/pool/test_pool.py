@@ -186,9 +186,28 @@ def test_a_keeper_that_was_killed_is_replaced(
     eventually(lambda: len(service.live_sessions()) == 1, "the new keeper deletes")
 
 
-def kill_keeper(settings: Settings) -> None:
+def keepers_pid(settings: Settings) -> int:
     (name,) = [path.name for path in (rundir.path(settings.run_id) / "members").glob("keeper-*")]
-    os.kill(int(name.split("-")[1]), signal.SIGKILL)
+    return int(name.split("-")[1])
+
+
+def test_a_keeper_that_is_asked_to_end_ends_when_all_is_deleted(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    """As when a whole systemd unit is stopped, or the machine shut down."""
+    pool = pools()
+    pool.acquire(PARAMS)
+    keeper = keepers_pid(settings)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        os.kill(keeper, number)
+    pool.close()
+
+    eventually(lambda: not service.live_sessions(), "the session is deleted")
+    assert keepers_pid(settings) == keeper
+
+
+def kill_keeper(settings: Settings) -> None:
+    os.kill(keepers_pid(settings), signal.SIGKILL)
     place = Background(rundir.path(settings.run_id), "keeper")
     eventually(lambda: place.running() is None, "the keeper is dead")
 
