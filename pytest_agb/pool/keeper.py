@@ -210,8 +210,8 @@ def log_tail(run: Path) -> str:
 
 def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
     """Be the keeper, in a detached process."""
-    # Who stops a whole unit or login (systemd, a shutdown) asks all of its processes at once. Pytest ends then,
-    # and this process soon after it, with all deleted.
+    # Who stops a whole unit or login (systemd, a shutdown) asks all of its processes at once. Pytest ends
+    # then, and this process soon after it, with all deleted.
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     run = Path(payload["run"])

@@ -1,4 +1,4 @@
-"""The commands that the documentation gives for CI systems name what the sessions are labelled with there."""
+"""What the documentation gives to copy does what it says."""
 
 from __future__ import annotations
 
@@ -30,3 +30,22 @@ def test_a_recipe_names_the_ci_run(recipe: str) -> None:
 
 def test_there_are_recipes() -> None:
     assert len(recipes()) == 3
+
+
+def test_the_hooks_that_readme_gives(pytester: pytest.Pytester) -> None:
+    (hooks,) = re.findall(r"```python\n# conftest.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    pytester.makeconftest(hooks)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_it(agb_session, number):
+            assert agb_session.command.execute_command("ls -A work").check().output.strip() == ""
+            agb_session.command.execute_command("echo x > work/left").check()
+        """
+    )
+    result = pytester.runpytest_subprocess("--agb-reuse=reset")
+
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["agb: 1 session created, 1 deleted, 0 left"])
