@@ -38,6 +38,8 @@ class Summary:
     depth: str = ""
     #: Seconds that a create, a lease and a delete took; ``None`` where that is not known.
     times: tuple[float, float, float] | None = None
+    #: The end of what the keeper printed: nothing, unless it failed.
+    keeper_log: str = ""
 
 
 def drain(
@@ -66,6 +68,7 @@ def drain(
             _listed(process, settings, stopped),
             depth=facts.get(supply.DEPTH),
             times=tuple(json.loads(times)) if times else None,
+            keeper_log=process.keeper_log(),
         )
     finally:
         rundir.path(settings.run_id).joinpath(keeper.REPORTED).touch()

@@ -50,6 +50,8 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
     said = [f"agb: {', '.join(facts)}"]
     if verbosity >= 2 and summary.depth:
         said.append(f"agb: {summary.depth}")
+    if summary.keeper_log:
+        said.append(f"agb: the keeper failed and was replaced; its log ends with:\n{summary.keeper_log}")
     said += [f"agb: session {name} may be left: {note}" for name, note in left.items()]
     if left:
         said.append(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from pytest_agb import rundir
 from pytest_agb.client import AGBError, AGBTimeoutError, CreateSessionParams, InvalidRequestError
 from pytest_agb.pool import Pool, Summary, drain
 from pytest_agb.pool.background import Background
+from pytest_agb.report.terminal import lines
 from pytest_agb.settings import Settings
 
 PARAMS = CreateSessionParams("agb-code-space-1", labels={"project": "demo"})
@@ -204,6 +207,43 @@ def test_a_keeper_that_is_asked_to_end_ends_when_all_is_deleted(
 
     eventually(lambda: not service.live_sessions(), "the session is deleted")
     assert keepers_pid(settings) == keeper
+
+
+def spoil(settings: Settings, statement: str) -> None:
+    with closing(sqlite3.connect(rundir.path(settings.run_id) / "slots.sqlite3")) as database:
+        database.execute(statement)
+        database.commit()
+
+
+def test_a_keeper_that_failed_is_replaced_and_its_log_is_shown(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    pool = pools()
+    pool.acquire(PARAMS)
+    place = Background(rundir.path(settings.run_id), "keeper")
+    spoil(settings, "DROP TABLE wants")
+    eventually(lambda: place.running() is None, "the keeper has failed")
+    pool.close()
+
+    summary = drain(settings, lambda left: None)
+
+    assert summary is not None
+    assert (summary.created, summary.deleted) == (1, 1)
+    shown = "\n".join(lines(summary, settings))
+    assert "the keeper failed and was replaced" in shown
+    assert "no such table: wants" in shown
+
+
+def test_keepers_that_fail_one_after_the_other_are_an_error(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    pool = pools()
+    pool.acquire(PARAMS)
+    refuse = "BEFORE INSERT ON slots BEGIN SELECT RAISE(ABORT, 'no more slots'); END"
+    spoil(settings, f"CREATE TRIGGER broken {refuse}")
+    with pytest.raises(AGBError, match=r"the keeper dies again and again: [\s\S]*no more slots"):
+        pool.acquire(PARAMS)
+    spoil(settings, "DROP TRIGGER broken")
 
 
 def kill_keeper(settings: Settings) -> None:
