@@ -56,6 +56,6 @@ def _end(run: Path, settings: Settings) -> None:
 def _slots_left(path: Path) -> bool:
     database = Database(path)
     try:
-        return bool(SlotTable(database).left())
+        return any(time.time() < slot.expires_at for slot in SlotTable(database).left())
     finally:
         database.close()

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+#: What is recorded of a session that could not be deleted in all the time in which it could still be there.
+GIVEN_UP = "given up: it is past its maximum lifetime, which ends it whatever became of its deletion"
+
 
 @dataclass(frozen=True)
 class UpkeepSettings:
@@ -79,6 +82,9 @@ class Upkeep:
                 self._look_after(slot, now)
             elif now < slot.expires_at:
                 self._go_on(slot, now)
+            elif slot.note != GIVEN_UP:
+                self._slots.note(slot.slot, GIVEN_UP)
+                self._tasks.pop(slot.slot, None)
         return min((task.due for task in self._tasks.values() if not task.under_way), default=math.inf)
 
     def _look_after(self, slot: Slot, now: float) -> None:

@@ -1,0 +1,72 @@
+"""The keeper's care for single slots, where a real service would take too long to show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pytest_agb.client import AGB
+from pytest_agb.pool.database import lay_schema
+from pytest_agb.pool.jobs import Jobs
+from pytest_agb.pool.state import State, database_path
+from pytest_agb.pool.upkeep import GIVEN_UP, Upkeep, UpkeepSettings
+from pytest_agb.settings import Settings
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    lay_schema(database_path(tmp_path))
+    settings = Settings(
+        backend="cloud",
+        run_id="run-00000001",
+        images=("agb-code-space-1",),
+        labels={},
+        scope="function",
+        idle_timeout=120,
+        local_isolation="auto",
+        endpoint="http://127.0.0.1:9",
+        timeout_seconds=1.0,
+        api_key="ako-1",
+    )
+    state = State(tmp_path, settings, clock=lambda: 1000.0)
+    yield state
+    state.close()
+
+
+def upkeep(state: State, now: float) -> Upkeep:
+    def no_calls() -> AGB | None:
+        raise AssertionError("a call was about to be made")
+
+    return Upkeep(
+        state,
+        agb=no_calls,
+        lives=lambda member: True,
+        jobs=Jobs(ThreadPoolExecutor(1)),
+        learn=lambda **seconds: None,
+        unfindable=lambda slot: None,
+        clock=lambda: now,
+        settings=UpkeepSettings(),
+    )
+
+
+def test_it_gives_up_on_a_session_past_its_lifetime_and_records_that(state: State) -> None:
+    state.slots.begin("a", spec="spec", member="keeper", idle_timeout=120, expires_at=3400)
+    state.slots.ready("a", "session-1")
+    state.slots.give_up("a", "nobody needs it")
+
+    upkeep(state, now=3400.0).step(state.slots.left())
+
+    assert [slot.note for slot in state.slots.left()] == [GIVEN_UP]
+    with pytest.raises(AssertionError, match="a call was about to be made"):
+        upkeep(state, now=3399.0).step(state.slots.left())
+
+
+def test_what_is_given_up_waits_for_nothing(state: State) -> None:
+    state.slots.begin("a", spec="spec", member="keeper", idle_timeout=120, expires_at=3400)
+    state.slots.lost("a", "no answer")
+    keeper = upkeep(state, now=3401.0)
+
+    assert keeper.step(state.slots.left()) == float("inf")
