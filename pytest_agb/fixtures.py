@@ -78,19 +78,12 @@ def agb_session_params(request: pytest.FixtureRequest, agb_image: str) -> Create
 
     Override it in a conftest to change them for a part of the suite.
     """
-    from pytest_agb.client import CreateSessionParams
+    from pytest_agb import demand
 
-    settings = request.config.stash[SETTINGS]
     try:
-        marked = marker.arguments(request.node)
+        return demand.session_params(request.node, agb_image, request.config.stash[SETTINGS])
     except marker.MarkerError as error:
         raise _failure(str(error)) from None
-    return CreateSessionParams(
-        image_id=marked.get("image", agb_image),
-        labels={**settings.labels, **marked.get("labels", {})},
-        idle_release_timeout=marked.get("idle_timeout", settings.idle_timeout),
-        policy_id=marked.get("policy_id"),
-    )
 
 
 @pytest.fixture(scope=_scope)

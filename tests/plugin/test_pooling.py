@@ -30,6 +30,63 @@ def test_the_next_session_is_created_while_a_test_runs(pytester: pytest.Pytester
         assert later.created_at < earlier.gone_at, "it was not there before the test before it had ended"
 
 
+def test_sessions_of_other_kinds_are_created_ahead_too(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    cloud.latency["/mcp/createSession"] = 0.2
+    pytester.makepyfile(
+        """
+        import pytest, time
+
+        def test_plain(agb_session): time.sleep(0.5)
+        @pytest.mark.agb(image="agb-code-space-2")
+        def test_image(agb_session): time.sleep(0.5)
+        @pytest.mark.agb(labels={"team": "data"})
+        def test_labels(agb_session): time.sleep(0.5)
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=3)
+
+    one, two, three = cloud.sessions.values()
+    assert [one.image_id, two.image_id, three.labels["team"]] == [
+        "agb-code-space-1",
+        "agb-code-space-2",
+        "data",
+    ]
+    assert one.gone_at is not None
+    assert two.created_at < one.gone_at
+    assert two.gone_at is not None
+    assert three.created_at < two.gone_at
+
+
+@pytest.mark.parametrize(
+    "conftest",
+    [
+        """
+        import pytest
+
+        @pytest.fixture
+        def agb_image(request): return "agb-code-space-2"
+        """,
+        """
+        from dataclasses import replace
+
+        def pytest_agb_session_params(params): return replace(params, image_id="agb-code-space-2")
+        """,
+    ],
+    ids=["fixture", "hook"],
+)
+def test_what_a_conftest_changes_is_learnt_from_the_first_test(
+    pytester: pytest.Pytester, cloud: StandIn, conftest: str
+) -> None:
+    pytester.makeconftest(conftest)
+    pytester.makepyfile(many(4, seconds=0.3))
+    pytester.runpytest_subprocess().assert_outcomes(passed=4)
+
+    assert [session.image_id for session in cloud.sessions.values()] == ["agb-code-space-2"] * 4
+    first, second = list(cloud.sessions.values())[:2]
+    assert first.gone_at is not None
+    assert second.created_at < first.gone_at, "it was not created ahead"
+
+
 def test_nothing_is_created_ahead_that_no_test_can_use(pytester: pytest.Pytester, cloud: StandIn) -> None:
     pytester.makepyfile(
         """
