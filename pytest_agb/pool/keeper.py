@@ -37,6 +37,8 @@ class KeeperSettings:
 
     #: Between two looks at what the members have written.
     poll_seconds: float = 0.01
+    #: The same, once no process that runs tests is left.
+    quiet_poll_seconds: float = 0.05
     #: Between two looks at who is alive, and at what is due by the clock.
     look_seconds: float = 0.25
     #: To wait for the controller to report, when all is done.
@@ -96,7 +98,8 @@ class Keeper:
         """Keep until the run is over and nothing of it is left that can be deleted."""
         finished_at: float | None = None
         while True:
-            self.step()
+            if not self.step():
+                continue
             if self._others or self._unfinished():
                 finished_at = None
             else:
@@ -106,14 +109,15 @@ class Keeper:
                 if (reported or lingered) and self._leave():
                     return
 
-    def step(self) -> None:
-        """Do what is due; wait a moment where nothing is."""
+    def step(self) -> bool:
+        """Do what is due; where nothing is, wait a moment and return false."""
         finished = self._creates.finish()
-        finished = self._calls.finish(0.0 if finished else self._durations.poll_seconds) or finished
+        poll = self._durations.poll_seconds if self._users else self._durations.quiet_poll_seconds
+        finished = self._calls.finish(0.0 if finished else poll) or finished
         now = self._clock()
         written = (self._state.database.version(), self._state.database.changes())
         if now < self._next_look and not finished and written == self._seen:
-            return
+            return False
         self._seen = written
         if now >= self._next_look:
             self._look_who_lives()
@@ -122,6 +126,7 @@ class Keeper:
         due = self._upkeep.step(slots)
         self._supply.step(slots, over=not self._users)
         self._next_look = min(self._next_look, due)
+        return True
 
     def _look_who_lives(self) -> None:
         directory = self._run / "members"
