@@ -26,6 +26,7 @@ from pytest_agb.settings import CLOUD, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from concurrent.futures import Executor
 
 #: What the controller writes when it has reported the end of the run, so that the keeper may leave.
 REPORTED = "reported"
@@ -59,7 +60,14 @@ class Keeper:
         *,
         durations: KeeperSettings | None = None,
         clock: Callable[[], float] = time.time,
+        others: members.Others | None = None,
+        executors: tuple[Executor, Executor] | None = None,
+        agb: Callable[[], AGB | None] | None = None,
     ) -> None:
+        """Become a member of the run in the directory ``run``.
+
+        What follows ``durations`` is for simulations: of time, other members, threads and the service.
+        """
         self._run = run
         self._settings = settings
         self._durations = durations or KeeperSettings()
@@ -67,21 +75,26 @@ class Keeper:
         self.member = members.Member(run / "members", members.KEEPER)
         self._state = State(run, settings, clock=clock)
         self._clients: dict[str, AGB] = {}
-        self._creates = Jobs(ThreadPoolExecutor(self._durations.creates, thread_name_prefix="create"))
-        self._calls = Jobs(ThreadPoolExecutor(self._durations.calls, thread_name_prefix="call"))
+        self._other_members = others or members.Others(run / "members", self.member.name)
+        creates, calls = executors or (
+            ThreadPoolExecutor(self._durations.creates, thread_name_prefix="create"),
+            ThreadPoolExecutor(self._durations.calls, thread_name_prefix="call"),
+        )
+        self._creates, self._calls = Jobs(creates), Jobs(calls)
+        agb = agb or self._agb
         self._supply = Supply(
             self._state,
             settings,
             self.member.name,
-            agb=self._agb,
+            agb=agb,
             jobs=self._creates,
             clock=clock,
             adopt_seconds=self._durations.upkeep.adopt_seconds,
         )
         self._upkeep = Upkeep(
             self._state,
-            agb=self._agb,
-            lives=self._lives,
+            agb=agb,
+            lives=self._other_members.lives,
             jobs=self._calls,
             learn=self._supply.learn,
             unfindable=self._supply.unfindable,
@@ -129,12 +142,11 @@ class Keeper:
         return True
 
     def _look_who_lives(self) -> None:
-        directory = self._run / "members"
-        self._others = members.any_alive(directory, but=self.member.name)
-        self._users = self._others and members.any_alive(directory, but=self.member.name, users_only=True)
+        self._others = self._other_members.any()
+        self._users = self._others and self._other_members.any(users_only=True)
         self._look_at_the_server()
         for want in self._state.leases.waiting():
-            if not self._lives(want.member):
+            if not self._other_members.lives(want.member):
                 self._state.leases.withdraw(want.want)
 
     def _look_at_the_server(self) -> None:
@@ -147,12 +159,6 @@ class Keeper:
                 self._state.slots.give_up(slot.slot, "the local server has ended")
         self._server = endpoint
 
-    def _lives(self, member: str) -> bool:
-        try:
-            return member == self.member.name or members.is_locked(self._run / "members" / member)
-        except FileNotFoundError:
-            return False
-
     def _agb(self) -> AGB | None:
         """A client of the backend; ``None`` if that is a local server that is gone: so are its sessions."""
         settings = self._settings
@@ -163,6 +169,13 @@ class Keeper:
             self._clients[endpoint] = AGB(settings.api_key, endpoint, settings.timeout_seconds)
         return self._clients[endpoint]
 
+    def abandon(self) -> None:
+        """Close what this process holds, as its death would: nothing of the run is changed."""
+        for client in self._clients.values():
+            client.close()
+        self._state.close()
+        self.member.leave()
+
     def _unfinished(self) -> bool:
         if self._creates.pending or self._calls.pending:
             return True
@@ -171,15 +184,12 @@ class Keeper:
     def _leave(self) -> bool:
         """Leave the run, and take its directory away if it is not needed; false if somebody has joined."""
         with joining_lock():
-            if members.any_alive(self._run / "members", but=self.member.name):
+            if self._other_members.any():
                 return False
             nothing_left = not self._state.slots.left()
             self._creates.close()
             self._calls.close()
-            for client in self._clients.values():
-                client.close()
-            self._state.close()
-            self.member.leave()
+            self.abandon()
             # A local server takes the directory away itself, when it sees that the keeper has left.
             if nothing_left and server_process.endpoint(self._run) is None:
                 shutil.rmtree(self._run)

@@ -41,6 +41,25 @@ class Member:
         os.close(self._descriptor)
 
 
+class Others:
+    """The other members of a run, as one member sees them."""
+
+    def __init__(self, directory: Path, own: str) -> None:
+        self._directory = directory
+        self._own = own
+
+    def lives(self, member: str) -> bool:
+        """Whether ``member`` is alive; one always is to itself."""
+        try:
+            return member == self._own or is_locked(self._directory / member)
+        except FileNotFoundError:
+            return False
+
+    def any(self, *, users_only: bool = False) -> bool:
+        """Whether another member is alive, or one that may run tests."""
+        return any_alive(self._directory, but=self._own, users_only=users_only)
+
+
 def any_alive(directory: Path, *, but: str = "", users_only: bool = False) -> bool:
     """Whether a process other than the member ``but`` is a member, or one that may run tests.
 

@@ -122,7 +122,9 @@ class Supply:
         settings = self._settings
         waiting = [want.spec for want in self._state.leases.waiting()]
         states = Counter(slot.state for slot in slots)
-        ending = states[SlotState.DELETING]
+        # A lost session counts until it is found or given up, also when nobody waits for it any more.
+        forgotten = states[SlotState.LOST] - len(self._lost)
+        ending = states[SlotState.DELETING] + forgotten
         if not self._pressure.felt:  # the account's own count may well go on until a session is gone
             ending -= sum(slot.accepted for slot in slots if slot.state is SlotState.DELETING)
         depth = 0 if self._pressure.felt or self._unused() else self._depth()
