@@ -51,14 +51,18 @@ class Suite:
     def start(
         self,
         *arguments: str,
+        prefix: tuple[str, ...] = (),
         stdin: int = subprocess.DEVNULL,
         stdout: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start pytest; what it prints is the suite's `output`, unless ``stdout`` says otherwise."""
+        """Start pytest, under the command ``prefix``.
+
+        What it prints is the suite's `output`, unless ``stdout`` says otherwise.
+        """
         with (self.directory / "output.txt").open("wb") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+                [*prefix, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
                 cwd=self.directory,
                 env={**os.environ, **(environment or {})},
                 stdin=stdin,
@@ -87,8 +91,15 @@ class Suite:
 
     @property
     def own(self) -> list[StandInSession]:
+        """The live sessions that are not foreign."""
         live = self.service.live_sessions()
         return [session for session in live if session.session_id not in self._foreign]
+
+    @property
+    def created(self) -> list[StandInSession]:
+        """All that were ever created, but for the foreign ones."""
+        sessions = list(self.service.sessions.values())
+        return [session for session in sessions if session.session_id not in self._foreign]
 
     def assert_nothing_left(self, *, created: int = 1) -> None:
         assert self.service.count("/mcp/createSession") >= created
