@@ -25,6 +25,7 @@ def standing(suite: Suite) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
         def test_next(agb_session): pass
         """
     )
+    (suite.directory / "pytest.ini").write_text("[pytest]\nagb_max_idle = 1\n")
     with suite.start("--pdb", "-p", "no:randomly", "--agb-idle-timeout=2", stdin=subprocess.PIPE) as process:
         eventually(lambda: "(Pdb)" in suite.output, "the debugger waits", seconds=60)
         (held,) = suite.seen.iterdir()
@@ -41,6 +42,7 @@ def kept_alive(suite: Suite) -> list[str]:
 def test_the_sessions_held_stay_usable_and_no_other_is_kept(suite: Suite) -> None:
     with standing(suite) as (process, held):
         eventually(lambda: kept_alive(suite).count(held) >= 4, "it has outlived its idle timeout twice")
+        assert len(suite.created) > 1, "none was created ahead"
         eventually(lambda: [session.session_id for session in suite.own] == [held], "no other is there")
         process.communicate(b"p agb_session.get_status().check().success\nq\n", timeout=60)
 
