@@ -89,6 +89,7 @@ def test_each_forked_test_has_a_session_and_deletes_it(suite: Suite, workers: li
 
 @pytest.mark.parametrize("scope", ["package", "session"])
 def test_a_forked_test_uses_its_parents_session_and_does_not_end_it(suite: Suite, scope: str) -> None:
+    suite.service.delete_seconds = 0.0
     suite.write(
         USE
         + """

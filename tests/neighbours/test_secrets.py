@@ -45,11 +45,14 @@ def test_no_process_no_file_and_no_output_shows_the_key(
     key = suite.service.api_key.encode()
     suite.write(
         """
-        def test_it(agb, agb_session, agb_session_factory, agb_session_params, pytestconfig):
+        from pytest_agb.stash import SETTINGS
+
+        def test_it(agb, agb_session, agb_session_factory, agb_session_params, _agb_pool, pytestconfig):
+            settings = pytestconfig.stash[SETTINGS]
             ready()
             while not (SEEN / "go").exists():
                 time.sleep(0.02)
-            assert agb is agb_session is agb_session_factory is pytestconfig.stash
+            assert agb is agb_session is agb_session_factory is settings
         """
     )
     with suite.start(*TALKATIVE, *workers) as process:
