@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agb import hookspecs, marker, options, rundir
+from pytest_agb import attendance, hookspecs, marker, options, rundir
+from pytest_agb.attendance import Attendance
 from pytest_agb.fixtures import (
     _agb_pool,
     agb,
@@ -21,7 +22,7 @@ from pytest_agb.fixtures import (
     agb_session_params,
 )
 from pytest_agb.settings import CLOUD, LOCAL, Settings
-from pytest_agb.stash import DEMAND, SETTINGS, SUMMARY
+from pytest_agb.stash import ATTENDANCE, DEMAND, SETTINGS, SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -69,6 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker_input is None:
         config.stash[SETTINGS] = options.resolve(config)
+        config.stash[ATTENDANCE] = Attendance(config.stash[SETTINGS])
+        config.pluginmanager.register(config.stash[ATTENDANCE], "agb-attendance")
     else:
         config.stash[SETTINGS] = Settings.from_wire(worker_input[_WORKER_INPUT])
 
@@ -166,15 +169,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)  # in the controller that is after xdist has ended its workers
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Wait for the keeper to delete what is left, and look whether anything is."""
+    """In the controller: wait for the keeper to delete what is left, and look whether anything is."""
     config = session.config
     settings = config.stash[SETTINGS]
-    if hasattr(config, "workerinput") or not rundir.exists(settings.run_id):
+    worker_output: dict[str, Any] | None = getattr(config, "workeroutput", None)
+    if worker_output is not None:
+        worker_output[attendance.WORKER_OUTPUT] = attendance.place(settings)
+        return
+    elsewhere = config.stash[ATTENDANCE].elsewhere()
+    if not elsewhere and not rundir.exists(settings.run_id):
         return
     from pytest_agb.pool import drain  # the run used sessions: only then does it pay for this
     from pytest_agb.report.terminal import Progress
 
-    summary = drain(settings, Progress(config.pluginmanager.getplugin("terminalreporter")))
+    progress = Progress(config.pluginmanager.getplugin("terminalreporter"))
+    try:
+        summary = drain(settings, progress, elsewhere=elsewhere)
+    finally:
+        config.stash[ATTENDANCE].leave()
     config.stash[SUMMARY] = summary
     if summary is not None:
         options.remember_times(config, settings.backend, summary.times)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_agb.attendance import Attendance
 from pytest_agb.settings import Settings
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pytest_agb.pool import Summary
 
 SETTINGS = pytest.StashKey[Settings]()
+#: In the controller.
+ATTENDANCE = pytest.StashKey[Attendance]()
 #: What became of the run's sessions; there at the end of a run that used any.
 SUMMARY: pytest.StashKey[Summary | None] = pytest.StashKey()
 #: Of a node: the sessions that are held until its scope ends.

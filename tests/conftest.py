@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deadline import eventually
+from standin import StandIn
+from suite import Suite, nothing_to_keep
 
 #: Variables that would change what a run does: the account's, pytest's, and those of CI systems.
 _LEFT_OUT = (
@@ -51,7 +54,25 @@ def temp_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def left_behind(temp_directory: Path) -> Iterator[None]:
     """The run under test must leave no state of its own in the temp directory."""
-    from deadline import eventually
-
     yield
     eventually(lambda: not list(temp_directory.glob("pytest-agb-*/*run-*")), "the run's directory is gone")
+
+
+@pytest.fixture
+def delete_seconds() -> float:
+    """How long the `suite`'s service takes to delete a session."""
+    return 0.5
+
+
+@pytest.fixture
+def suite(
+    tmp_path: Path, temp_directory: Path, monkeypatch: pytest.MonkeyPatch, delete_seconds: float
+) -> Iterator[Suite]:
+    directory = tmp_path / "suite"
+    directory.mkdir()
+    with StandIn(delete_seconds=delete_seconds) as service:
+        monkeypatch.setenv("AGB_ENDPOINT", service.endpoint)
+        monkeypatch.setenv("AGB_API_KEY", service.api_key)
+        (directory / "pytest.ini").write_text("[pytest]\n")
+        yield Suite(directory, service)
+        eventually(lambda: nothing_to_keep(temp_directory), "the keeper has nothing left to do")

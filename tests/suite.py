@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from deadline import eventually
 from standin import StandIn, StandInSession
+
+from pytest_agb.pool.database import Database
+from pytest_agb.pool.slots import SlotState, SlotTable
 
 #: Seconds after the end of a run within which nothing of it may be left.
 LIMIT_SECONDS = 10.0
@@ -41,13 +48,25 @@ class Suite:
         )
         (self.directory / "test_suite.py").write_text(header + textwrap.dedent(source))
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(
+        self,
+        *arguments: str,
+        prefix: tuple[str, ...] = (),
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start pytest, under the command ``prefix``.
+
+        What it prints is the suite's `output`, unless ``stdout`` says otherwise.
+        """
         with (self.directory / "output.txt").open("wb") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+                [*prefix, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
                 cwd=self.directory,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
+                env={**os.environ, **(environment or {})},
+                stdin=stdin,
+                stdout=output if stdout is None else stdout,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -72,11 +91,36 @@ class Suite:
 
     @property
     def own(self) -> list[StandInSession]:
+        """The live sessions that are not foreign."""
         live = self.service.live_sessions()
         return [session for session in live if session.session_id not in self._foreign]
+
+    @property
+    def created(self) -> list[StandInSession]:
+        """All that were ever created, but for the foreign ones."""
+        sessions = list(self.service.sessions.values())
+        return [session for session in sessions if session.session_id not in self._foreign]
 
     def assert_nothing_left(self, *, created: int = 1) -> None:
         assert self.service.count("/mcp/createSession") >= created
         eventually(lambda: not self.own, "no session is left", seconds=LIMIT_SECONDS)
         live = {session.session_id for session in self.service.live_sessions()}
         assert live == self._foreign, "a foreign session was deleted"
+
+    def assert_says_nothing_left(self) -> None:
+        """The run has reported, and that every session is deleted."""
+        reported = re.findall(r"^agb: (\d+) sessions? created, (\d+) deleted, 0 left$", self.output, re.M)
+        assert len(reported) == 1, self.output
+        assert reported[0][0] == reported[0][1] != "0"
+
+
+def nothing_to_keep(temp_directory: Path) -> bool:
+    """Whether no slot is left, but for creates that were cut off: the keeper looks for those for a minute."""
+    for path in temp_directory.glob("pytest-agb-*/run-*/slots.sqlite3"):
+        try:
+            with closing(Database(path)) as database:
+                if any(slot.state is not SlotState.LOST for slot in SlotTable(database).left()):
+                    return False
+        except sqlite3.OperationalError:
+            return False  # it is being removed at this moment: look again
+    return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_agb.pool.drain import Summary, drain
+from pytest_agb.pool.drain import Summary, drain, join
 from pytest_agb.pool.pool import Lease, Pool
 
-__all__ = ["Lease", "Pool", "Summary", "drain"]
+__all__ = ["Lease", "Pool", "Summary", "drain", "join"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from pytest_agb import labels as label_rules
 from pytest_agb import rundir
-from pytest_agb.client import AGBError
+from pytest_agb.client import AGB, AGBError
 from pytest_agb.pool import keeper, members, server_process, supply
+from pytest_agb.pool.background import joining_lock
 from pytest_agb.pool.process import Process
 from pytest_agb.pool.slots import Slot, SlotState
 from pytest_agb.settings import LOCAL, Settings
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 #: Seconds to wait for the keeper. It goes on after that.
 DRAIN_SECONDS = 60.0
 _POLL_SECONDS = 0.05
+#: Between two questions to the service.
+_ASK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,21 +44,46 @@ class Summary:
     times: tuple[float, float, float] | None = None
     #: The end of what the keeper printed: nothing, unless it failed.
     keeper_log: str = ""
+    #: Whether remote workers had sessions too, which only the listing tells anything of.
+    elsewhere: bool = False
+
+
+def join(settings: Settings) -> members.Member | None:
+    """Be a member of the run, so that its keeper stays; ``None`` if it has no directory here any more."""
+    with joining_lock():
+        run = rundir.path(settings.run_id)
+        return members.Member(run / "members", members.REPORTER) if run.is_dir() else None
 
 
 def drain(
-    settings: Settings, progress: Callable[[int], None], *, wait_seconds: float = DRAIN_SECONDS
+    settings: Settings,
+    progress: Callable[[int], None],
+    *,
+    elsewhere: bool = False,
+    wait_seconds: float = DRAIN_SECONDS,
 ) -> Summary | None:
     """Wait until the keeper has nothing left to delete. ``progress`` is told how many are left.
 
+    With ``elsewhere`` remote workers had sessions too: wait until the service lists none of the run.
+
     Returns:
-        What became of the sessions; ``None`` if the run created none here.
+        What became of the sessions; ``None`` if the run created none.
     """
-    if not rundir.exists(settings.run_id):
-        return None
+    deadline = time.monotonic() + wait_seconds
+    here = _drain_here(settings, progress, deadline) if rundir.exists(settings.run_id) else None
+    if not elsewhere:
+        return here
+    summary = replace(here or Summary(0, 0, ()), elsewhere=True)
+    if settings.backend == LOCAL or summary.stopped or summary.listed is None:
+        return summary
+    listed, stopped = _wait_for_others(settings, progress, deadline)
+    return replace(summary, listed=listed, stopped=stopped)
+
+
+def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: float) -> Summary | None:
     process = Process(settings, members.REPORTER)
     try:
-        stopped = _wait(process, progress, time.monotonic() + wait_seconds)
+        stopped = _wait(process, progress, deadline)
         count, left = process.state.slots.count(), tuple(process.state.slots.left())
         if not count.created and not left:
             return None
@@ -99,6 +128,27 @@ def _listed(process: Process, settings: Settings, stopped: str) -> tuple[str, ..
     if settings.backend == LOCAL and server_process.endpoint(rundir.path(settings.run_id)) is None:
         return ()  # a local server takes its sessions with it
     try:
-        return tuple(process.client().iter_session_ids(labels={"agb_run": settings.run_id}))
+        return tuple(process.client().iter_session_ids(labels={label_rules.RUN: settings.run_id}))
     except AGBError:
         return None
+
+
+def _wait_for_others(
+    settings: Settings, progress: Callable[[int], None], deadline: float
+) -> tuple[tuple[str, ...] | None, str]:
+    """Wait for the keepers of other hosts: what the service still lists, and why we did not wait longer."""
+    agb = AGB(settings.api_key, settings.endpoint, settings.timeout_seconds)
+    listed: tuple[str, ...] | None = None
+    try:
+        while listed := tuple(agb.iter_session_ids(labels={label_rules.RUN: settings.run_id})):
+            progress(len(listed))
+            if time.monotonic() > deadline:
+                return listed, "it takes too long"
+            time.sleep(_ASK_SECONDS)
+    except KeyboardInterrupt:
+        return listed, "interrupted"
+    except AGBError:
+        return None, ""
+    finally:
+        agb.close()
+    return listed, ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-#: The roles of members that run no tests: the keeper, and the controller at the end of a run.
+#: The roles of members that run no tests: the keeper, and the controller as it waits to report the end.
 KEEPER = "keeper"
 REPORTER = "reporter"
 

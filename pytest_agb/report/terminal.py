@@ -5,7 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from pytest_agb.settings import CLOUD
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from _pytest.terminal import TerminalReporter
 
     from pytest_agb.pool import Summary
@@ -42,11 +46,7 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
     """
     left = {slot.session_id or f"of slot {slot.slot}": slot.note or slot.state.value for slot in summary.left}
     left.update({found: "still listed by the service" for found in summary.listed or () if found not in left})
-    facts = [f"{sessions(summary.created)} created", f"{summary.deleted} deleted", f"{len(left)} left"]
-    if summary.listed is None:
-        facts.append("the service could not be asked whether any is left")
-    if summary.stopped:
-        facts.append(f"did not wait for the rest ({summary.stopped}); it is deleted in the background")
+    facts = _facts(summary, len(left), settings)
     said = [f"agb: {', '.join(facts)}"]
     if verbosity >= 2 and summary.depth:
         said.append(f"agb: {summary.depth}")
@@ -59,6 +59,20 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
             f"(without a call each ends after {settings.idle_timeout} s)"
         )
     return said
+
+
+def _facts(summary: Summary, left: int, settings: Settings) -> Iterator[str]:
+    if summary.created or summary.left or not summary.elsewhere:
+        yield f"{sessions(summary.created)} created" + (" on this host" if summary.elsewhere else "")
+        yield f"{summary.deleted} deleted"
+    if summary.elsewhere:
+        yield "remote workers had sessions of their own"
+    if not summary.elsewhere or (settings.backend == CLOUD and summary.listed is not None):
+        yield f"{left} left"
+    if summary.listed is None:
+        yield "the service could not be asked whether any is left"
+    if summary.stopped:
+        yield f"did not wait for the rest ({summary.stopped}); it is deleted in the background"
 
 
 def sessions(number: int) -> str:

@@ -7,7 +7,8 @@ import signal
 import time
 
 import pytest
-from suite import Suite
+from deadline import eventually
+from suite import FOREIGN, Suite
 
 #: Without xdist and with it, a sandbox for each test and one for all: two pairs by default, all with `-m ""`.
 pytestmark = pytest.mark.parametrize(
@@ -66,8 +67,10 @@ def test_ctrl_c_twice(suite: Suite, workers: list[str], scope: str) -> None:
     with suite.start(*options(workers, scope)) as process:
         suite.wait_until_ready()
         suite.kill_group(process, signal.SIGINT)
-        while process.poll() is None and not suite.service.count("/mcp/releaseSessionAsync"):
-            time.sleep(0.01)
+        eventually(
+            lambda: process.poll() is not None or suite.service.count("/mcp/releaseSessionAsync"),
+            "a session is being deleted",
+        )
         suite.kill_group(process, signal.SIGINT)
         began = time.monotonic()
         process.wait(20)
@@ -119,11 +122,9 @@ def test_ctrl_c_during_the_create(suite: Suite, workers: list[str], scope: str) 
     suite.service.latency["/mcp/createSession"] = 1.5
     suite.write(WAITS)
     with suite.start(*options(workers, scope)) as process:
-        while not suite.service.count("/mcp/createSession"):
-            time.sleep(0.01)
+        eventually(lambda: suite.service.count("/mcp/createSession"), "the create was sent", seconds=60)
         suite.kill_group(process, signal.SIGINT)
-    while len(suite.service.sessions) == 200:
-        time.sleep(0.01)  # the service goes on with it, whoever asked
+    eventually(lambda: len(suite.service.sessions) > FOREIGN, "the service goes on with it, whoever asked")
     suite.assert_nothing_left()
 
 

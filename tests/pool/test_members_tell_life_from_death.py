@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from deadline import eventually
 
 from pytest_agb.pool import members
 
@@ -63,8 +64,7 @@ def test_not_alive_after_leaving(directory: Path) -> None:
     with join(directory, "leave") as process:
         assert process.stdout
         assert process.stdout.readline() == b"joined\n"
-        while list(directory.iterdir()):
-            pass
+        eventually(lambda: not list(directory.iterdir()), "its file is removed")
         assert not members.any_alive(directory)
 
 
