@@ -94,12 +94,38 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
         default="auto",
         help="how sandboxes are kept apart (default: %(default)s, which refuses where nothing can)",
     )
+    for option, default, help in (
+        ("--idle-timeout", 300.0, "without a call until a session is released, where its creator names none"),
+        ("--max-lifetime", 1800.0, "until a session is released whatever it does"),
+        ("--release-delay", 0.0, "from an accepted release to its end; the status is DELETING meanwhile"),
+    ):
+        serve.add_argument(
+            option, type=_seconds, default=default, metavar="S", help=f"seconds {help} (default: {default:g})"
+        )
+    serve.add_argument(
+        "--max-sessions", type=_count, metavar="N", help="refuse a session beyond N at once, as a quota does"
+    )
+    serve.add_argument(
+        "--rate", type=_count, metavar="N", help="refuse requests beyond N a second, with HTTP 429"
+    )
     serve.set_defaults(run=_serve)
 
 
 def _port(text: str) -> int:
     if not text.isdigit() or not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII) or not float(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: give a number of seconds above 0")
+    return float(text)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: give a whole number above 0")
     return int(text)
 
 
@@ -131,7 +157,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     if sys.platform == "win32":
         return _refuse("the local backend runs on Linux and macOS; on Windows use WSL, or the AGB cloud")
-    from .local import isolation, server
+    from .local import isolation, server, sessions
 
     try:
         chosen = isolation.choose(arguments.isolation)
@@ -155,6 +181,13 @@ def _serve(arguments: argparse.Namespace) -> int:
             data_directory=directory,
             remove_directory=True,
             port=arguments.port,
+            rules=sessions.SessionRules(
+                default_idle_seconds=arguments.idle_timeout,
+                maximum_lifetime_seconds=arguments.max_lifetime,
+                maximum_sessions=arguments.max_sessions,
+                release_seconds=arguments.release_delay,
+            ),
+            requests_per_second=arguments.rate,
         )
         server.serve(config, on_ready=announce)
     except server.ServerError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import math
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
+
+    from .throttle import Throttle
 
 logger = logging.getLogger("pytest_agb.local")
 
@@ -49,8 +52,9 @@ class Call:
 class App:
     """The ASGI application."""
 
-    def __init__(self, live: sessions.Sessions, api_key: str) -> None:
+    def __init__(self, live: sessions.Sessions, api_key: str, throttle: Throttle | None = None) -> None:
         self._control = control.Control(live)
+        self._throttle = throttle
         self._authorization = f"Bearer {api_key}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,13 +70,17 @@ class App:
         request_id = str(uuid.uuid4()).upper()
         # ASCII: a lone surrogate in a file's text has no UTF-8.
         body = json.dumps({"requestId": request_id, **reply.envelope()}).encode("ascii")
-        response = Response(body, reply.status, {"x-request-id": request_id}, "application/json")
+        response = Response(
+            body, reply.status, {"x-request-id": request_id, **reply.headers}, "application/json"
+        )
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Reply:
         given = request.headers.get("authorization", "").encode("utf-8", "replace")
         if not hmac.compare_digest(given, self._authorization):
             return failure(401, "InvalidApiKey", "The API key is missing or not the one of this server.")
+        if self._throttle is not None and (wait := self._throttle.wait_seconds()):
+            return _too_many(self._throttle.per_second, wait)
         route = control.ROUTES.get(request.url.path)
         if route is None:
             return failure(
@@ -89,6 +97,8 @@ class App:
         except sessions.SessionNotFoundError:
             # The code and the words by which the SDK's delete knows that it is done.
             return failure(400, "InvalidMcpSession.NotFound", "Session not found")
+        except sessions.QuotaError as error:
+            return failure(429, "QuotaExceeded", str(error))
         except sessions.ImageNotFoundError as error:
             return failure(400, "InvalidImage.NotFound", str(error))
         except sessions.ImageNotHereError as error:
@@ -97,6 +107,16 @@ class App:
             # Never the arguments: they are the user's.
             logger.error("%s failed: %s", request.url.path, type(error).__name__, exc_info=error)
             return failure(500, "InternalError", f"The local backend failed: {type(error).__name__}: {error}")
+
+
+def _too_many(per_second: float, wait: float) -> Reply:
+    # Neither code nor header is documented by the service; these are what gateways of its kind send.
+    return Reply(
+        429,
+        "Throttling.User",
+        f"Too many requests: more than {per_second:g} a second",
+        headers={"retry-after": str(math.ceil(wait))},
+    )
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import secrets
@@ -52,12 +53,12 @@ class Control:
     async def get(self, call: Call) -> Reply:
         """``getSession``."""
         session = self._session(call)
-        return Reply(data={**_description(session), "status": "RUNNING"})
+        return Reply(data={**_description(session), "status": session.status})
 
     async def status(self, call: Call) -> Reply:
         """``getSessionInfo``. Does not count as use: the SDK's tests poll it and expect the idle release."""
-        session = self._session(call, use=False)
-        return Reply(data={"sessionId": session.session_id, "status": "RUNNING"})
+        session = self._live.peek(_session_id(call))
+        return Reply(data={"sessionId": session.session_id, "status": session.status})
 
     async def resource(self, call: Call) -> Reply:
         """``getMcpResource``."""
@@ -71,20 +72,21 @@ class Control:
         return Reply(data={})
 
     async def release(self, call: Call) -> Reply:
-        """``releaseSessionAsync``. Done when it answers, so the SDK's first poll ends its delete."""
-        await self._live.release(self._session(call).session_id)
+        """``releaseSessionAsync``."""
+        await self._live.release(_session_id(call))
         return Reply(data={})
 
     async def list_sessions(self, call: Call) -> Reply:
         """``ListSession``. ``count`` is that of all matches, whatever the page."""
         size = _number(call.text("maxResults"), "maxResults", default=_PAGE, lowest=1, highest=_MAX_PAGE)
-        start = _number(call.text("nextToken"), "nextToken", default=0, lowest=0, highest=1 << 31)
         found = self._live.find(_labels(call.text("labels") or None))
-        page = found[start : start + size]
+        after = _serial(call.text("nextToken"))
+        rest = [session for session in found if session.serial > after]
+        page = rest[:size]
         more: dict[str, Any] = {"maxResults": size, "count": len(found)}
-        if start + size < len(found):
-            more["nextToken"] = str(start + size)
-        data = [{"sessionId": session.session_id, "sessionStatus": "RUNNING"} for session in page]
+        if len(rest) > size:
+            more["nextToken"] = _token(page[-1].serial)
+        data = [{"sessionId": session.session_id, "sessionStatus": session.status} for session in page]
         return Reply(data=data, more=more)
 
     async def set_labels(self, call: Call) -> Reply:
@@ -132,11 +134,15 @@ class Control:
             return _tool_answer(False, str(error))
         return _tool_answer(answer.ok, answer.text)
 
-    def _session(self, call: Call, *, use: bool = True) -> Session:
-        session_id = call.text("sessionId", "SessionId")
-        if not session_id:
-            raise BadRequestError("sessionId is missing")
-        return self._live.get(session_id, use=use)
+    def _session(self, call: Call) -> Session:
+        return self._live.get(_session_id(call))
+
+
+def _session_id(call: Call) -> str:
+    session_id = call.text("sessionId", "SessionId")
+    if not session_id:
+        raise BadRequestError("sessionId is missing")
+    return session_id
 
 
 def _tool_answer(ok: bool, text: str) -> Reply:
@@ -183,6 +189,23 @@ def _idle_seconds(value: Any) -> float | None:
     if not seconds > 0 or math.isinf(seconds):
         raise BadRequestError(f"timeout must be a number of seconds above 0, not {value!r:.50}")
     return seconds
+
+
+def _token(serial: int) -> str:
+    """Return the token of the page after session ``serial``. Opaque: nobody is to count with it."""
+    return base64.urlsafe_b64encode(f"after {serial}".encode()).decode()
+
+
+def _serial(token: str) -> int:
+    if not token:
+        return 0
+    try:
+        word, _, number = base64.urlsafe_b64decode(token).decode().partition(" ")
+        if word == "after":
+            return int(number)
+    except ValueError:
+        pass
+    raise BadRequestError(f"nextToken must be one of a page before, not {token!r:.50}")
 
 
 def _number(text: str, name: str, *, default: int, lowest: int, highest: int) -> int:

@@ -16,6 +16,7 @@ class Reply:
     message: str = ""
     data: Any = None
     more: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
 
     def envelope(self) -> dict[str, Any]:
         """Return the body, without the request ID. No ``data`` on failure: the SDK takes some for success."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .sandbox import ForkServerHandle
+from .sessions import SessionRules, Sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,10 +44,9 @@ class ServerConfig:
     host: str = "127.0.0.1"
     #: 0: any free one.
     port: int = 0
-    #: Idle time after which a session is released if its creator named none (the service: 5 minutes).
-    default_idle_seconds: float = 300.0
-    #: Age at which a session is released whatever happens (the service: 30 minutes).
-    maximum_lifetime_seconds: float = 1800.0
+    rules: SessionRules = field(default_factory=SessionRules)
+    #: Requests a second that are answered; what is beyond is refused. ``None``: all are.
+    requests_per_second: float | None = None
 
 
 def serve(
@@ -104,7 +104,7 @@ async def _serve(
     import uvicorn
 
     from .app import App
-    from .sessions import Sessions
+    from .throttle import Throttle
 
     class Server(uvicorn.Server):
         """uvicorn's, without its signal handlers: the sandboxes must end first."""
@@ -113,14 +113,11 @@ async def _serve(
             return contextlib.nullcontext()
 
     fork_server.attach()
-    sessions = Sessions(
-        fork_server,
-        default_idle_seconds=config.default_idle_seconds,
-        maximum_lifetime_seconds=config.maximum_lifetime_seconds,
-    )
+    sessions = Sessions(fork_server, config.rules)
+    throttle = Throttle(config.requests_per_second) if config.requests_per_second else None
     server = Server(
         uvicorn.Config(
-            App(sessions, config.api_key),
+            App(sessions, config.api_key, throttle),
             log_config=None, access_log=False, lifespan="off", loop="asyncio", ws="none", interface="asgi3",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=2, server_header=False,
         )
@@ -143,6 +140,6 @@ async def _serve(
                 await asyncio.wait_for(stop.wait(), _WATCH_SECONDS)
     finally:
         reaping.cancel()
-        await sessions.release_all()
+        await sessions.end_all()
         server.should_exit = True
         await serving

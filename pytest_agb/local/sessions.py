@@ -1,14 +1,16 @@
 """Which sessions live: made, found, kept alive, released, by request or by time.
 
-    creating ──ready──▶ running ──release, idle or too old──▶ releasing ──▶ gone (forgotten)
+    creating ──ready──▶ running ──release, idle or too old──▶ deleting ──▶ gone (forgotten)
 
-A session is findable while it is running, and from the moment its release begins it is not found.
+A session can be used and listed while it is running. From the moment its release begins it is not found,
+but for its status, which is DELETING until it is gone. It counts towards the quota in all three states.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
 import time
@@ -29,8 +31,16 @@ IMAGES = ("agb-code-space-1", "agb-code-space-2")
 _ELSEWHERE = ("agb-browser", "agb-computer", "agb-mobile")
 
 
+#: The statuses of a session on the wire, as the SDK's tests and mocks have them.
+RUNNING, DELETING = "RUNNING", "DELETING"
+
+
 class SessionNotFoundError(LookupError):
     """There is no such session, or no longer."""
+
+
+class QuotaError(RuntimeError):
+    """There are as many sessions as there may be; the message says how many."""
 
 
 class ImageNotFoundError(LookupError):
@@ -59,11 +69,28 @@ def check_image(image: str) -> None:
     )
 
 
+@dataclass(frozen=True)
+class SessionRules:
+    """How long sessions live, and how many. The defaults are the service's, as far as it documents them."""
+
+    #: Idle time after which a session is released if its creator named none, in seconds (docs/session/
+    #: lifecycle.md of the SDK; its README says 30 minutes).
+    default_idle_seconds: float = 300.0
+    #: Age at which a session is released whatever it does, in seconds (the same page).
+    maximum_lifetime_seconds: float = 1800.0
+    #: Sessions that there may be at once; ``None``: as many as the machine bears.
+    maximum_sessions: int | None = None
+    #: Seconds from an accepted release to the session's end. 0: it has ended when the answer goes out.
+    release_seconds: float = 0.0
+
+
 @dataclass
 class Session:
     """One session. Times are `time.monotonic`'s, in seconds."""
 
     session_id: str
+    #: Rises with each session: the order of listings.
+    serial: int
     image: str
     labels: dict[str, str]
     idle_timeout_seconds: float
@@ -72,6 +99,7 @@ class Session:
     last_used: float
     #: Calls under way: a session at work is not idle.
     busy: int = 0
+    status: str = RUNNING
     #: Stand for the service's own identifiers, which its clients show.
     instance_id: str = field(default_factory=lambda: f"ai-{secrets.token_hex(8)}")
     resource_id: str = field(default_factory=lambda: f"p-{secrets.token_hex(8)}")
@@ -83,35 +111,54 @@ class Sessions:
     def __init__(
         self,
         fork_server: ForkServerHandle,
+        rules: SessionRules,
         *,
-        default_idle_seconds: float,
-        maximum_lifetime_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fork_server = fork_server
-        self._default_idle_seconds = default_idle_seconds
-        self._maximum_lifetime_seconds = maximum_lifetime_seconds
+        self._rules = rules
         self._clock = clock
         self._sessions: dict[str, Session] = {}
+        self._serials = itertools.count(1)
+        self._creating = 0
+        self._endings: set[asyncio.Task[None]] = set()
 
     async def create(self, image: str, labels: dict[str, str], idle_seconds: float | None) -> Session:
         """Make a session and wait until it answers.
 
         Raises:
-            ImageNotFoundError, ImageNotHereError, sandbox.SandboxError
+            ImageNotFoundError, ImageNotHereError, QuotaError, sandbox.SandboxError
         """
         check_image(image)
+        most = self._rules.maximum_sessions
+        if most is not None and len(self._sessions) + self._creating >= most:
+            raise QuotaError(f"The quota of {most} sessions is exceeded")
         session_id = f"session-{secrets.token_hex(12)}"
-        sandbox = await self._fork_server.spawn(session_id)
+        self._creating += 1
+        try:
+            sandbox = await self._fork_server.spawn(session_id)
+        finally:
+            self._creating -= 1
         now = self._clock()
-        session = Session(
-            session_id, image, labels, idle_seconds or self._default_idle_seconds, sandbox, now, now
-        )
+        idle_seconds = idle_seconds or self._rules.default_idle_seconds
+        session = Session(session_id, next(self._serials), image, labels, idle_seconds, sandbox, now, now)
         self._sessions[session_id] = session
         return session
 
-    def get(self, session_id: str, *, use: bool = True) -> Session:
-        """Return a session; with ``use`` its idle time starts anew.
+    def get(self, session_id: str) -> Session:
+        """Return a running session, whose idle time starts anew.
+
+        Raises:
+            SessionNotFoundError
+        """
+        session = self.peek(session_id)
+        if session.status != RUNNING:
+            raise SessionNotFoundError(session_id)
+        session.last_used = self._clock()
+        return session
+
+    def peek(self, session_id: str) -> Session:
+        """Return a session that is not gone, and leave its idle time alone.
 
         Raises:
             SessionNotFoundError
@@ -119,14 +166,16 @@ class Sessions:
         session = self._sessions.get(session_id)
         if session is None:
             raise SessionNotFoundError(session_id)
-        if use:
-            session.last_used = self._clock()
         return session
 
     def find(self, labels: dict[str, str]) -> list[Session]:
-        """Return the sessions that carry all of ``labels``, oldest first."""
+        """Return the running sessions that carry all of ``labels``, oldest first."""
         wanted = labels.items()
-        return [session for session in self._sessions.values() if wanted <= session.labels.items()]
+        return [
+            session
+            for session in self._sessions.values()
+            if session.status == RUNNING and wanted <= session.labels.items()
+        ]
 
     async def call(self, session_id: str, tool: str, given: dict[str, Any]) -> Answer:
         """Call a tool of a session.
@@ -144,30 +193,47 @@ class Sessions:
             session.last_used = self._clock()
 
     async def release(self, session_id: str, reason: str = "the session was released") -> None:
-        """End a session; when this returns, nothing of it is left.
+        """End a session. With `SessionRules.release_seconds` it ends later, else before this returns.
 
         Raises:
             SessionNotFoundError
         """
-        session = self._sessions.pop(session_id, None)
-        if session is None:
-            raise SessionNotFoundError(session_id)
-        session.sandbox.close(reason)
-        await self._fork_server.end(session_id)
+        session = self.get(session_id)
+        session.status = DELETING
+        if not self._rules.release_seconds:
+            # Nobody is to see it on its way out: a status that is no end costs the SDK's delete a second.
+            del self._sessions[session_id]
+            await self._end(session, reason)
+            return
+        ending = asyncio.create_task(self._end_later(session, reason))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
 
-    async def release_all(self) -> None:
-        """End every session."""
-        releases = [
-            self.release(session_id, "the server is shutting down") for session_id in list(self._sessions)
-        ]
-        await asyncio.gather(*releases, return_exceptions=True)
+    async def _end_later(self, session: Session, reason: str) -> None:
+        try:
+            await asyncio.sleep(self._rules.release_seconds)
+            await self._end(session, reason)
+        finally:
+            self._sessions.pop(session.session_id, None)
+
+    async def _end(self, session: Session, reason: str) -> None:
+        session.sandbox.close(reason)
+        await self._fork_server.end(session.session_id)
+
+    async def end_all(self) -> None:
+        """End every session now; when this returns, nothing of them is left."""
+        for ending in self._endings:
+            ending.cancel()
+        sessions, self._sessions = list(self._sessions.values()), {}
+        endings = [self._end(session, "the server is shutting down") for session in sessions]
+        await asyncio.gather(*endings, return_exceptions=True)
 
     async def release_expired(self) -> None:
-        """End the sessions that nobody used for their idle timeout, and those past their maximum lifetime."""
+        """Release the sessions that nobody used for their idle timeout, and those past their lifetime."""
         now = self._clock()
         expired: dict[str, str] = {}
-        for session in self._sessions.values():
-            if now - session.created >= self._maximum_lifetime_seconds:
+        for session in self.find({}):
+            if now - session.created >= self._rules.maximum_lifetime_seconds:
                 expired[session.session_id] = "the session reached its maximum lifetime"
             elif not session.busy and now - session.last_used >= session.idle_timeout_seconds:
                 expired[session.session_id] = "the session was idle for too long"

@@ -12,7 +12,7 @@ from localserver import Api, Sandbox, Server, can_forbid_namespaces, serving
 from pytest_agb.local import isolation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,14 +58,22 @@ def sdk() -> Any:
 
 
 @pytest.fixture
-def agb_client(sdk: Any, server: Server, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The official SDK's client, unmodified, on the local server."""
+def sdk_client(sdk: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], Any]:
+    """Makes the official SDK's client, unmodified, for a server."""
     from agb.config import Config
 
     # It sends calls to a proxy even on the loopback.
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return sdk.AGB(api_key=server.api_key, cfg=Config(endpoint=server.endpoint, timeout_ms=60_000))
+    return lambda server: sdk.AGB(
+        api_key=server.api_key, cfg=Config(endpoint=server.endpoint, timeout_ms=60_000)
+    )
+
+
+@pytest.fixture
+def agb_client(sdk_client: Callable[[Server], Any], server: Server) -> Any:
+    """The official SDK's client, unmodified, on the local server."""
+    return sdk_client(server)
 
 
 @pytest.fixture

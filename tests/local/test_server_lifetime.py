@@ -14,7 +14,7 @@ import pytest
 from deadline import eventually
 from localserver import Api, command, environment, processes_with, serving
 
-from pytest_agb.local.sessions import SessionNotFoundError, Sessions
+from pytest_agb.local.sessions import SessionNotFoundError, SessionRules, Sessions
 
 
 @pytest.mark.parametrize("isolation", ["any", "none"])
@@ -119,8 +119,7 @@ class _NoForkServer:
 def _sessions(now: list[float]) -> Sessions:
     return Sessions(
         _NoForkServer(),  # type: ignore[arg-type]
-        default_idle_seconds=300,
-        maximum_lifetime_seconds=1800,
+        SessionRules(),
         clock=lambda: now[0],
     )
 
@@ -133,7 +132,7 @@ def test_an_idle_session_is_released_and_looking_at_it_is_no_use() -> None:
         now[0] = 59
         sessions.get(session.session_id)  # use
         now[0] = 118
-        sessions.get(session.session_id, use=False)
+        sessions.peek(session.session_id)
         await sessions.release_expired()
         assert sessions.find({}) == [session]
         now[0] = 119
