@@ -9,7 +9,8 @@
     ----------------------------------------------- a process boundary
     forkserver  forks an agent per session
     namespaces  what makes the agent's view private (Linux)
-    agent       one per session: files, shells, the Python interpreter
+    agent       one per session: files, shells
+    code        ... and interpreters
 
 What stands below the line imports the standard library only: it is loaded into a fresh interpreter
 with an empty environment, before any sandbox exists. Imports nothing else of ``pytest_agb``.

@@ -1,10 +1,11 @@
 """The agent: one process per session, in which every call of the session ends up.
 
-One loop, no threads (it forks): file calls are answered on the spot, shells and the Python interpreter
+One loop, no threads (it forks): file calls are answered on the spot, shells and interpreters
 run as processes of their own, so none waits behind another. In a sandbox with namespaces it is process 1
 and reaps whatever is orphaned; without, it adopts what its processes leave behind and ends it.
 
-Messages: ``{"id", "tool", "args"}`` in, ``{"id", "ok", "text"}`` out; ``{"ready": true}`` first.
+Messages: ``{"id", "tool", "args"}`` in; ``{"ready": true}`` out first, then for each call any number of
+``{"id", "event"}``, if it streams, and ``{"id", "ok", "text"}``.
 """
 
 # Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
@@ -21,7 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import files, namespaces, processes, wire
-from .runcode import PythonRunner
+from .code.runner import CodeRunner
 from .shell import ShellJob
 
 if TYPE_CHECKING:
@@ -56,8 +57,7 @@ class Agent:
         self._selector = selectors.DefaultSelector()
         self._jobs: list[Job] = []
         self._ending = False
-        self._python = PythonRunner(self)
-        self._jobs.append(self._python)
+        self._runners: dict[str, CodeRunner] = {}
         self._wake_read, self._wake_write = os.pipe()
 
     def run(self) -> None:
@@ -88,6 +88,11 @@ class Agent:
         """Have ``callback`` called whenever ``descriptor`` can be read."""
         self._selector.register(descriptor, selectors.EVENT_READ, callback)
 
+    def watch_writable(self, descriptor: int, callback: Callable[[], object]) -> None:
+        """Have ``callback`` called whenever ``descriptor`` can be written to."""
+        if descriptor not in self._selector.get_map():
+            self._selector.register(descriptor, selectors.EVENT_WRITE, callback)
+
     def unwatch(self, descriptor: int) -> None:
         """Stop watching; not watched is fine."""
         with contextlib.suppress(KeyError, ValueError):
@@ -96,6 +101,10 @@ class Agent:
     def reply(self, call: int, ok: bool, text: str) -> None:
         """Answer a call."""
         self._send({"id": call, "ok": ok, "text": text})
+
+    def event(self, call: int, event: dict[str, Any]) -> None:
+        """Tell of something on the way to a call's answer."""
+        self._send({"id": call, "event": event})
 
     def finished(self, job: Job) -> None:
         """Forget a job."""
@@ -142,7 +151,7 @@ class Agent:
     def _dispatch(self, call: int, tool: str, arguments: dict[str, Any]) -> None:
         try:
             if tool == "run_code":
-                self._python.submit(call, arguments["code"], arguments["timeout_s"])
+                self._runner(arguments["language"]).submit(call, arguments)
             elif tool == "shell":
                 self._jobs.append(ShellJob(self, call, arguments))
             elif tool in files.TOOLS:
@@ -155,6 +164,13 @@ class Agent:
             self.reply(call, False, f"{tool}: the sandbox's memory limit is reached")
         except Exception as error:  # a call must never cost the session
             self.reply(call, False, f"{tool}: {type(error).__name__}: {error}")
+
+    def _runner(self, language: str) -> CodeRunner:
+        runner = self._runners.get(language)
+        if runner is None:
+            runner = self._runners[language] = CodeRunner(self, language)
+            self._jobs.append(runner)
+        return runner
 
     def end(self) -> None:
         """End everything that runs here. With namespaces the kernel does that when we exit."""

@@ -123,11 +123,6 @@ class Control:
         if not name or not session_id:
             raise BadRequestError("name or sessionId is missing")
         arguments = _object(call.body.get("args", "{}"), "args")
-        if name == "run_code" and (language := arguments.get("language")) in ("javascript", "java", "r"):
-            self._session(call)
-            return _tool_answer(
-                False, f"run_code: {language} is not available on the local backend yet; python is"
-            )
         try:
             answer = await self._live.call(session_id, name, arguments)
         except (tools.ArgumentError, SandboxError) as error:

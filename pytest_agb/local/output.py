@@ -25,10 +25,16 @@ class Stream:
         with contextlib.suppress(OSError, AttributeError):
             fcntl.fcntl(self.writer, _F_SETPIPE_SZ, 1 << 18)  # fewer wake-ups; Linux only
         self._max_bytes = max_bytes
+        self.start()
+        self.ended = False
+
+    def start(self) -> None:
+        """Forget what was read so far and keep what comes."""
         self._kept = bytearray()
         self._total = 0
         self._keeping = True
-        self.ended = False
+        # Characters may be cut in two by a read.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def close_writer(self) -> None:
         """Close our copy of the writing end, once the process has its own."""
@@ -51,19 +57,22 @@ class Stream:
                 return
             done += len(data)
             if self._keeping:
+                self._kept += data[: max(0, self._max_bytes - self._total)]
                 self._total += len(data)
-                self._kept += data[: max(0, self._max_bytes - len(self._kept))]
 
-    def start(self) -> None:
-        """Forget what was read so far and keep what comes."""
-        self._kept, self._total, self._keeping = bytearray(), 0, True
+    def take_chunk(self) -> str:
+        """Return what was kept since the last chunk as text, whole characters only."""
+        text = self._decoder.decode(bytes(self._kept))
+        self._kept.clear()
+        return text
 
     def take(self) -> str:
         """Return what was kept as text, with a last line that says so if something was cut; keep no more."""
-        text = codecs.decode(bytes(self._kept), "utf-8", "replace")
-        if self._total > len(self._kept):
-            text += f"\n[output truncated: {len(self._kept)} of {self._total} bytes are shown]\n"
-        self._kept, self._total, self._keeping = bytearray(), 0, False
+        text = self._decoder.decode(bytes(self._kept), final=True)
+        if self._total > self._max_bytes:
+            text += f"\n[output truncated: {self._max_bytes} of {self._total} bytes are shown]\n"
+        self.start()
+        self._keeping = False
         return text
 
     def close(self) -> None:

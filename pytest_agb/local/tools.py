@@ -75,7 +75,7 @@ _TOOLS = (
         "Run code; variables are kept between calls",
         {
             "code": Parameter(str, "The program"),
-            "language": Parameter(str, "Only python on the local backend", choices=_LANGUAGES),
+            "language": Parameter(str, "python, javascript, java or r", choices=_LANGUAGES),
             "timeout_s": Parameter(
                 float, "Seconds until the code is interrupted", required=False, default=60.0
             ),

@@ -1,4 +1,4 @@
-"""Messages between server, fork server, agent and interpreter: a length, then JSON.
+"""Messages between server, fork server and agent: a length, then JSON.
 
 Each message is four bytes (big-endian length) and that many bytes of JSON: an object.
 """
