@@ -31,6 +31,20 @@ class Program:
     #: Comes before the two descriptors. ``{source}`` is the driver's text, ``{file}`` a path to it.
     arguments: tuple[str, ...]
 
+    def found(self, search_path: str) -> str:
+        """Return the program's path.
+
+        Raises:
+            LanguageMissingError: it is not there.
+        """
+        for name in self.names:
+            if path := shutil.which(name, path=search_path):
+                return path
+        raise LanguageMissingError(
+            f"needs {self.title}, and there is no {' or '.join(self.names)} in {search_path}; "
+            f"install it on this machine (Debian, Ubuntu: apt-get install {self.package})"
+        )
+
 
 def _driver(name: str) -> bytes:
     with open(os.path.join(os.path.dirname(__file__), name), "rb") as file:
@@ -70,45 +84,38 @@ def start(language: str, pipes: Pipes) -> int:
         LanguageMissingError: its program is not there.
         OSError: no process can be made.
     """
-    command = [] if language == "python" else _command(_PROGRAMS[language], os.environ.get("PATH", ""))
+    path = "" if language == "python" else program(language).found(os.environ.get("PATH", ""))
     pid = os.fork()
     if pid == 0:
         if language == "python":
             python.main(pipes.requests, pipes.replies, pipes.stdout, pipes.stderr)
-        _execute(_PROGRAMS[language], command, pipes)
+        _execute(path, program(language), pipes)
     return pid
 
 
-def _command(program: Program, search_path: str) -> list[str]:
-    for name in program.names:
-        if path := shutil.which(name, path=search_path):
-            return [path, *program.arguments]
-    raise LanguageMissingError(
-        f"needs {program.title}, and there is no {' or '.join(program.names)} in {search_path}; "
-        f"install it on this machine (Debian, Ubuntu: apt-get install {program.package})"
-    )
+def program(language: str) -> Program:
+    """Return the program of a language other than Python."""
+    return _PROGRAMS[language]
 
 
-def _execute(program: Program, command: list[str], pipes: Pipes) -> None:
+def _execute(path: str, program: Program, pipes: Pipes) -> None:
     """Become the program, in a process just forked."""
     try:
         os.setsid()  # a process group of its own, to be interrupted as a whole
         for received in (signal.SIGINT, signal.SIGCHLD, signal.SIGTERM):
             signal.signal(received, signal.SIG_DFL)
-        source = program.driver.decode()
-        file = ""
-        if "{file}" in command:
-            file = f"/dev/fd/{_nameless_file(program.driver)}"
+        values = {"{source}": program.driver.decode()}
+        if "{file}" in program.arguments:
+            values["{file}"] = f"/dev/fd/{_nameless_file(program.driver)}"
         null = os.open(os.devnull, os.O_RDONLY)
         for descriptor, number in ((null, 0), (pipes.stdout, 1), (pipes.stderr, 2)):
             os.dup2(descriptor, number)
         for descriptor in (pipes.requests, pipes.replies):
             os.set_inheritable(descriptor, True)
-        values = {"{source}": source, "{file}": file}
-        arguments = [values.get(argument, argument) for argument in command]
-        os.execv(command[0], [*arguments, str(pipes.requests), str(pipes.replies)])
+        arguments = [values.get(argument, argument) for argument in program.arguments]
+        os.execv(path, [path, *arguments, str(pipes.requests), str(pipes.replies)])
     except OSError as error:
-        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
+        os.write(2, f"{path}: {error.strerror}\n".encode())
     finally:
         os._exit(127)
 
