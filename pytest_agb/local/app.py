@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from . import control, sessions
+from . import control, sessions, streaming
 from .reply import Reply, failure
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Call:
 
     query: Mapping[str, str]
     body: dict[str, Any]
+    #: Where the client reaches this server: ``http://127.0.0.1:8377/``.
+    base_url: str
 
     def text(self, *names: str) -> str:
         """Return the first of ``names`` in body or query, as text without blanks around; ``""`` if none."""
@@ -53,18 +55,19 @@ class App:
     """The ASGI application."""
 
     def __init__(self, live: sessions.Sessions, api_key: str, throttle: Throttle | None = None) -> None:
+        self._live = live
         self._control = control.Control(live)
         self._throttle = throttle
         self._authorization = f"Bearer {api_key}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            # No stream is offered (`wsUrl` is not given out): refuse the handshake.
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-            return
         from starlette.requests import Request
+        from starlette.websockets import WebSocket
+
+        if scope["type"] == "websocket":
+            await streaming.serve(WebSocket(scope, receive, send), self._live)
+            return
 
         reply = await self._answer(Request(scope, receive))
         request_id = str(uuid.uuid4()).upper()
@@ -90,7 +93,7 @@ class App:
         if request.method != method:
             return failure(405, "InvalidMethod", f"{request.url.path} is called with {method}.")
         try:
-            call = Call(request.query_params, await _body(request))
+            call = Call(request.query_params, await _body(request), str(request.base_url))
             return await handler(self._control, call)
         except control.BadRequestError as error:
             return failure(400, "InvalidParameter", str(error))

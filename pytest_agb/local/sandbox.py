@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import boot, wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 #: Seconds that a sandbox may take to start or to end: far more than it ever should.
@@ -44,6 +45,7 @@ class Sandbox:
         self._reader = reader
         self._writer = writer
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._listening: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._next_call = 0
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._read())
@@ -57,8 +59,16 @@ class Sandbox:
         """
         await asyncio.wait_for(asyncio.shield(self._ready), _START_SECONDS)
 
-    async def call(self, tool: str, arguments: dict[str, Any], timeout_seconds: float) -> Answer:
+    async def call(
+        self,
+        tool: str,
+        arguments: dict[str, Any],
+        timeout_seconds: float,
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Answer:
         """Call a tool; ``timeout_seconds`` is the tool's own limit, which the agent sees to.
+
+        With ``on_event`` code tells of its output while it runs, and its answer leaves it out.
 
         Raises:
             SandboxError: the sandbox is gone or hangs.
@@ -69,6 +79,9 @@ class Sandbox:
         number = self._next_call
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
+        if on_event is not None:
+            self._listening[number] = on_event
+            arguments = {**arguments, "stream": True}
         try:
             self._writer.write(wire.encode({"id": number, "tool": tool, "args": arguments}))
             return await asyncio.wait_for(future, timeout_seconds + _MARGIN_SECONDS)
@@ -76,6 +89,7 @@ class Sandbox:
             raise SandboxError(f"the sandbox did not answer {tool} in time") from None
         finally:
             self._waiting.pop(number, None)
+            self._listening.pop(number, None)
 
     async def _read(self) -> None:
         decoder = wire.Decoder()
@@ -83,7 +97,10 @@ class Sandbox:
         try:
             while data := await self._reader.read(1 << 18):
                 for message in decoder.feed(data):
-                    if "id" in message:
+                    if "event" in message:
+                        if on_event := self._listening.get(message["id"]):
+                            on_event(message["event"])
+                    elif "id" in message:
                         future = self._waiting.get(message["id"])
                         if future is not None and not future.done():
                             future.set_result(Answer(message["ok"], message["text"]))

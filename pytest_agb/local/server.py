@@ -65,9 +65,11 @@ def serve(
     try:
         import starlette.requests  # noqa: F401
         import uvicorn  # noqa: F401
+        import websockets  # noqa: F401
     except ImportError as error:
         raise ServerError(
-            f"the local backend needs starlette and uvicorn ({error}): pip install 'pytest-agb[local]'"
+            f"the local backend needs starlette, uvicorn and websockets ({error}): "
+            f"pip install 'pytest-agb[local]'"
         ) from error
     listener = _listen(config)
     with contextlib.closing(listener):
@@ -103,7 +105,7 @@ async def _serve(
 ) -> None:
     import uvicorn
 
-    from .app import App
+    from .app import MAX_BODY_BYTES, App
     from .throttle import Throttle
 
     class Server(uvicorn.Server):
@@ -118,7 +120,10 @@ async def _serve(
     server = Server(
         uvicorn.Config(
             App(sessions, config.api_key, throttle),
-            log_config=None, access_log=False, lifespan="off", loop="asyncio", ws="none", interface="asgi3",
+            log_config=None, access_log=False, lifespan="off", loop="asyncio", interface="asgi3",
+            # No pings: whoever stands in a debugger inside of a callback answers none, and is not gone.
+            ws="websockets-sansio", ws_ping_interval=None, ws_max_size=MAX_BODY_BYTES,
+            ws_per_message_deflate=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=2, server_header=False,
         )
     )  # fmt: skip

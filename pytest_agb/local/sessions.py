@@ -100,6 +100,10 @@ class Session:
     #: Calls under way: a session at work is not idle.
     busy: int = 0
     status: str = RUNNING
+    #: Set when it is not running any more.
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Opens its stream.
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     #: Stand for the service's own identifiers, which its clients show.
     instance_id: str = field(default_factory=lambda: f"ai-{secrets.token_hex(8)}")
     resource_id: str = field(default_factory=lambda: f"p-{secrets.token_hex(8)}")
@@ -177,8 +181,14 @@ class Sessions:
             if session.status == RUNNING and wanted <= session.labels.items()
         ]
 
-    async def call(self, session_id: str, tool: str, given: dict[str, Any]) -> Answer:
-        """Call a tool of a session.
+    async def call(
+        self,
+        session_id: str,
+        tool: str,
+        given: dict[str, Any],
+        on_event: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Answer:
+        """Call a tool of a session; ``on_event`` gets the output of code while it runs.
 
         Raises:
             SessionNotFoundError, tools.ArgumentError, sandbox.SandboxError
@@ -187,7 +197,8 @@ class Sessions:
         arguments = tools.check(tool, given)
         session.busy += 1
         try:
-            return await session.sandbox.call(tool, arguments, tools.timeout_seconds(tool, arguments))
+            seconds = tools.timeout_seconds(tool, arguments)
+            return await session.sandbox.call(tool, arguments, seconds, on_event)
         finally:
             session.busy -= 1
             session.last_used = self._clock()
@@ -218,6 +229,7 @@ class Sessions:
 
     async def _end(self, session: Session, reason: str) -> None:
         session.sandbox.close(reason)
+        session.ended.set()
         await self._fork_server.end(session.session_id)
 
     async def end_all(self) -> None:

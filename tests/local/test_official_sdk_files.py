@@ -21,12 +21,6 @@ def test_code_that_fails(sdk_session: Any) -> None:
     assert sdk_session.code.run("# nothing", "python").success
 
 
-def test_other_languages_say_that_they_are_not_here(sdk_session: Any) -> None:
-    result = sdk_session.code.run("1", "java")
-    assert not result.success
-    assert "not available on the local backend" in result.error_message
-
-
 def test_commands(sdk_session: Any) -> None:
     result = sdk_session.command.execute("echo out; echo err >&2", timeout_ms=20_000)
     assert (result.success, result.stdout, result.stderr, result.exit_code) == (True, "out\n", "err\n", 0)
