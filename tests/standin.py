@@ -99,6 +99,8 @@ class StandIn:
         self.hang_seconds = 30.0
         self.retry_after = "0"
         self.tools: dict[str, Tool] = {}
+        #: What a session's attributes say of its stream: `wsUrl`, `token`, `toolList`.
+        self.stream: dict[str, Any] = {}
         self.api_key = "ako-standin-0123456789"
         self.accounts = {self.api_key}
         self.requests: list[Recorded] = []
@@ -229,7 +231,7 @@ class StandIn:
 
     def _get(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
         session = self._find(given, api_key)
-        return {"data": {**_attributes(session), "status": self._status(session)}}
+        return {"data": {**_attributes(session), **self.stream, "status": self._status(session)}}
 
     def _get_status(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
         session = self._find(given, api_key, touch=False)

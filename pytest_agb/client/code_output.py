@@ -83,7 +83,7 @@ def _current(payload: Mapping[str, Any]) -> CodeOutput:
     output = CodeOutput(
         logs=_logs(payload),
         results=[
-            _displayed(item) for item in (items if isinstance(items, list) else [items] if items else [])
+            displayed(item) for item in (items if isinstance(items, list) else [items] if items else [])
         ],
         execution_count=payload.get("execution_count"),
         execution_time=_number(payload.get("execution_time")),
@@ -97,7 +97,7 @@ def _rich(payload: Mapping[str, Any]) -> CodeOutput:
     items = payload.get("results")
     output = CodeOutput(
         logs=_logs(logs if isinstance(logs, Mapping) else {}),
-        results=[_displayed(item) for item in (items if isinstance(items, list) else [])],
+        results=[displayed(item) for item in (items if isinstance(items, list) else [])],
         execution_count=payload.get("execution_count"),
         execution_time=_number(payload.get("execution_time")),
     )
@@ -115,7 +115,8 @@ def _note_error(output: CodeOutput, error: Any) -> None:
         output.error_message = str(error)
 
 
-def _displayed(item: Any) -> ExecutionResult:
+def displayed(item: Any) -> ExecutionResult:
+    """Read one thing that a program displayed."""
     for _ in range(2):  # an object, a JSON string of one, or a JSON string of that
         if isinstance(item, str):
             loaded = _load(item)

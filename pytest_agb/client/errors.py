@@ -171,15 +171,23 @@ class ToolError(AGBError):
 class ExecutionError(ToolError):
     """The program that was run ended with an error of its own."""
 
-    def __init__(self, message: str, *, name: str = "", traceback: str = "", request_id: str = "") -> None:
+    def __init__(
+        self, message: str, *, name: str = "", value: str = "", traceback: str = "", request_id: str = ""
+    ) -> None:
         super().__init__(message, request_id=request_id)
         self._name = name or "ExecutionError"
+        self._value = value or message
         self._traceback = traceback
 
     @property
     def name(self) -> str:
         """The program's own name for it, ``NameError`` for example, or ``ExecutionError``."""
         return self._name
+
+    @property
+    def value(self) -> str:
+        """The error's text, without the traceback where the service tells them apart."""
+        return self._value
 
     @property
     def traceback(self) -> str:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb import labels as label_rules
-from pytest_agb.client import answers, calls, verdict, wire
+from pytest_agb.client import answers, calls, stream_output, streaming, verdict, wire
 from pytest_agb.client.code import Code
 from pytest_agb.client.command import Command
-from pytest_agb.client.errors import AGBError, InvalidRequestError, NotFoundError, ProtocolError, ToolError
+from pytest_agb.client.errors import (
+    AGBError,
+    InvalidRequestError,
+    NotFoundError,
+    ProtocolError,
+    RefusedError,
+    ToolError,
+)
 from pytest_agb.client.file_system import FileSystem
 from pytest_agb.client.results import (
     DeleteResult,
@@ -19,15 +27,17 @@ from pytest_agb.client.results import (
     SessionMetricsResult,
     SessionStatusResult,
 )
+from pytest_agb.client.stream_output import StreamedOutput
 from pytest_agb.client.tools import ToolOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
 
     from pytest_agb.client.agb import AGB
+    from pytest_agb.client.stream_output import Heard
 
 
 class Session:
@@ -204,6 +214,24 @@ class Session:
         answer = self._send(calls.call_tool(self.session_id, name, args, tool_timeout_seconds + margin))
         return ToolOutput(verdict.tool_text(answer), answer.request_id)
 
+    def _stream_code(
+        self, code: str, language: str, timeout_s: float
+    ) -> tuple[StreamedOutput, Generator[Heard, None, None]]:
+        purpose = f"stream code in session {self.session_id}"
+        # Asked for anew by each program: so no session holds what opens it.
+        answer = self._send(calls.get_session(self.session_id))
+        access = stream_output.access(answer.fields)
+        if access is None:
+            raise RefusedError(
+                f"Could not {purpose}: the service offers no stream for it",
+                request_id=answer.request_id,
+                hint="Run it without stream_beta and callbacks",
+            )
+        output = StreamedOutput(uuid.uuid4().hex)
+        first = stream_output.invocation(output.invocation_id, access.target, code, language, timeout_s)
+        limit = timeout_s + self.agb.settings.tool_margin_seconds
+        return output, output.heard(streaming.messages(access, first, purpose, limit, self.agb.settings))
+
     # ---- end ---------------------------------------------------------------------------------------------
 
     def delete(self) -> DeleteResult:
@@ -239,6 +267,11 @@ class _Tools:
 
     def run_tool(self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float = 0) -> ToolOutput:
         return self._session._run_tool(name, args, tool_timeout_seconds)
+
+    def stream_code(
+        self, code: str, language: str, timeout_s: float
+    ) -> tuple[StreamedOutput, Generator[Heard, None, None]]:
+        return self._session._stream_code(code, language, timeout_s)
 
     def redact(self, text: str) -> str:
         return self._session.agb.redact(text)

@@ -8,30 +8,15 @@ from typing import Any
 
 import pytest
 from localserver import IMAGE, Server
+from officialsdk import FORMATS, told
 
 from pytest_agb import AGB, CreateSessionParams
 
-#: Formats of a result, as both clients name them.
-FORMATS = ("text", "html", "markdown", "png", "jpeg", "svg", "json", "latex", "chart", "is_main_result")
 #: From then on no package is found that is not Python's own.
 WITHOUT_PACKAGES = "import sys\nsys.path[:] = [path for path in sys.path if 'site-packages' not in path]"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 Run = Callable[..., Any]
-
-
-def told(result: Any) -> dict[str, Any]:
-    """All that a client tells of a piece of code, but for its time."""
-    return {
-        "success": result.success,
-        "error_message": result.error_message,
-        "error": result.error and (result.error.name, result.error.value, result.error.traceback),
-        "execution_count": result.execution_count,
-        "stdout": result.logs.stdout,
-        "stderr": result.logs.stderr,
-        "results": [{name: getattr(item, name) for name in FORMATS} for item in result.results],
-        "result": result.result,
-    }
 
 
 @pytest.fixture

@@ -12,26 +12,9 @@ from typing import Any
 import pytest
 from deadline import eventually
 from localserver import Api
+from officialsdk import WAIT, Heard
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
-
-#: Goes on when a file is there: what is streamed before has then really arrived before.
-WAIT = "\nimport os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\n"
-
-
-class Heard:
-    """What the callbacks were told."""
-
-    def __init__(self) -> None:
-        self.stdout: list[str] = []
-        self.stderr: list[str] = []
-        self.errors: list[Any] = []
-
-    def run(self, session: Any, code: str, language: str = "python", timeout_s: int = 60) -> Any:
-        return session.code.run(
-            code, language, timeout_s=timeout_s, stream_beta=True,
-            on_stdout=self.stdout.append, on_stderr=self.stderr.append, on_error=self.errors.append,
-        )  # fmt: skip
 
 
 @pytest.fixture
@@ -144,7 +127,7 @@ def test_a_result_too_big_for_a_message_says_what_it_leaves_out(sdk_session: Any
 
 
 def test_concurrent_streams_of_a_session_do_not_mix(sdk_session: Any) -> None:
-    sdk_session._get_ws_client().connect()  # threads that need the SDK's first one at once get in each other's way
+    sdk_session._get_ws_client().connect()  # threads that make the SDK's first one at once disturb each other
 
     def run(number: int) -> tuple[bool, str, str]:
         heard = Heard()
