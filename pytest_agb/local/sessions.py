@@ -234,8 +234,6 @@ class Sessions:
 
     async def end_all(self) -> None:
         """End every session now; when this returns, nothing of them is left."""
-        for ending in self._endings:
-            ending.cancel()
         sessions, self._sessions = list(self._sessions.values()), {}
         endings = [self._end(session, "the server is shutting down") for session in sessions]
         await asyncio.gather(*endings, return_exceptions=True)

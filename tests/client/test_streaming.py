@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from standin import StandIn
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from pytest_agb import (
@@ -126,6 +128,35 @@ def test_all_that_the_official_sdk_reads_is_read(streamer: Streamer, session: Se
     assert (result.execution_count, result.execution_time) == (3, 0.5)
 
 
+def test_a_picture_of_many_megabytes_arrives(streamer: Streamer, session: Session) -> None:
+    def answer(connection: ServerConnection, request: dict[str, Any]) -> None:
+        mime = {"image/png": "x" * 3_000_000}  # three times what the library takes by default
+        say(connection, request, phase="event", eventType="result", result={"mime": mime})
+        say(connection, request, phase="end")
+
+    streamer.answer = answer
+    assert len(run(session).check().results[0].png or "") == 3_000_000
+
+
+def test_a_callback_that_raises_leaves_no_connection_open(streamer: Streamer, session: Session) -> None:
+    closed = threading.Event()
+
+    def answer(connection: ServerConnection, request: dict[str, Any]) -> None:
+        say(connection, request, phase="event", eventType="stdout", chunk="out")
+        with pytest.raises(ConnectionClosed):
+            connection.recv(20)
+        closed.set()
+
+    def refuse(chunk: str) -> None:
+        raise ZeroDivisionError
+
+    streamer.answer = answer
+    with pytest.raises(ZeroDivisionError) as caught:
+        session.code.run("x", "py", on_stdout=refuse)
+    assert closed.wait(10)  # although what was raised still holds the frames of the call
+    assert caught.value.__traceback__ is not None
+
+
 @pytest.mark.parametrize(
     ("events", "end", "message", "name", "value"),
     [
@@ -216,8 +247,10 @@ def test_a_stream_that_never_ends_is_a_timeout(service: StandIn, streamer: Strea
     settings = ClientSettings(tool_margin_seconds=0.1)
     with AGB(service.api_key, service.endpoint, settings=settings) as agb:
         session = agb.get(service.add_session({})).check().session
+        started = time.monotonic()
         result = session.code.run("x", "py", timeout_s=0.2, stream_beta=True)  # type: ignore[arg-type]
     assert isinstance(result.error, AGBTimeoutError)
+    assert time.monotonic() - started < 10
     assert result.error.maybe_executed
     assert "no end of the program" in result.error_message
 
