@@ -40,6 +40,13 @@ def test_a_process_that_the_code_waits_for_is_interrupted_too(sandbox: Sandbox) 
         ("import os\nprint('last words', flush=True)\nos._exit(3)", "exited with status 3"),
         ("import os\nprint('last words', flush=True)\nos.kill(os.getpid(), 9)", "killed by SIGKILL"),
         ("import ctypes\nprint('last words', flush=True)\nctypes.string_at(0)", "killed by SIGSEGV"),
+        # What it tells the agent by makes no sense any more.
+        (
+            "import contextlib, os\nprint('last words', flush=True)\nfor number in range(200, 300):\n"
+            "    with contextlib.suppress(OSError): os.write(number, b'x' * 300)\n"
+            "import time\ntime.sleep(60)",
+            "killed by SIGKILL",
+        ),
     ],
 )
 def test_a_crash_costs_the_interpreter_not_the_session(sandbox: Sandbox, code: str, words: str) -> None:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-#: Characters of a result's text, and bytes of all results of one call, that an answer holds.
+#: Characters of a result's text that an answer holds.
 MAX_TEXT_CHARACTERS = 10 * 1024 * 1024
-MAX_BYTES = 64 * 1024 * 1024
 
 _METHODS = {
     "_repr_html_": "text/html",
@@ -41,20 +40,12 @@ class Display:
 
     def __init__(self) -> None:
         self.show: Callable[[dict[str, bytes], bool], None] = lambda bundle, main: None
-        self._shown = 0
-
-    def begin(self) -> None:
-        """Start to count anew, with a new piece of code."""
-        self._shown = 0
 
     def publish(self, bundle: dict[str, Any], *, main: bool = False) -> None:
         """Show the formats of one result."""
-        encoded = {str(mime): _to_bytes(str(mime), data) for mime, data in bundle.items() if data is not None}
-        before, self._shown = self._shown, self._shown + sum(map(len, encoded.values()))
-        if self._shown <= MAX_BYTES:
-            self.show(encoded, main)
-        elif before <= MAX_BYTES:
-            print(f"[results truncated: more than {MAX_BYTES} bytes in one call]", file=sys.stderr)
+        self.show(
+            {str(mime): _to_bytes(str(mime), data) for mime, data in bundle.items() if data is not None}, main
+        )
 
     def value(self, value: object) -> None:
         """Show the value of the code."""

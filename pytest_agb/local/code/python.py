@@ -109,7 +109,6 @@ def _loop(requests: int, replies: int, variables: dict[str, Any]) -> None:
             if name == "count":
                 count = int(body)
             elif name == "code":
-                target.begin()
                 error = run(body.decode("utf-8", "replace"), count, variables)
                 _flush()
                 if os.getpid() != pid:

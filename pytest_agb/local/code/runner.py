@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _INTERRUPT_SECONDS = 2.0
 #: Seconds that an interpreter may take to start: java needs 3 on a busy machine.
 _START_SECONDS = 60.0
+#: Bytes of all results of one call that its answer holds.
+_MAX_RESULT_BYTES = 64 * 1024 * 1024
 _LOST = "a new interpreter answers the next call, variables are lost"
 
 
@@ -44,7 +46,8 @@ class _Call:
     timeout_s: float
     stream: bool
     results: list[dict[str, Any]] = field(default_factory=list)
-    bundle: dict[str, Any] = field(default_factory=dict)
+    bundle: dict[str, bytes] = field(default_factory=dict)
+    result_bytes: int = 0
     #: ``error-name``, ``error-value`` and ``error`` of `frames`.
     error: dict[str, str] = field(default_factory=dict)
     #: What is to be said at the end of stderr.
@@ -200,18 +203,24 @@ class CodeRunner:
         elif name.startswith("error"):
             self._call.error[name] = body.decode("utf-8", "replace")
         else:
-            self._call.bundle[name] = _from_bytes(name, body)
+            self._call.bundle[name] = body
 
     def _on_result(self, main: bool) -> None:
-        assert self._call is not None
-        bundle, self._call.bundle = self._call.bundle, {}
-        if not self._call.stream:
-            self._call.results.append({**bundle, "isMainResult": True} if main else bundle)
+        call = self._call
+        assert call is not None
+        formats, call.bundle = call.bundle, {}
+        call.result_bytes += sum(map(len, formats.values()))
+        if call.result_bytes > _MAX_RESULT_BYTES:
+            call.note = f"[results truncated: more than {_MAX_RESULT_BYTES} bytes in one call]\n"
+            return
+        bundle = {name: _from_bytes(name, body) for name, body in formats.items()}
+        if not call.stream:
+            call.results.append({**bundle, "isMainResult": True} if main else bundle)
             return
         for stream in self._streams:
             stream.read_available(1 << 26)  # what was printed before comes before
         self._stream_out()
-        self._agent.event(self._call.number, {"type": "result", "mime": bundle, "main": main})
+        self._agent.event(call.number, {"type": "result", "mime": bundle, "main": main})
 
     # ------------------------------------------------------------------ answers
 
@@ -308,7 +317,7 @@ class CodeRunner:
                 f"the interpreter exited with status {code} while running the code; {_LOST}",
             )
         else:
-            call.note = f"[the code ended its interpreter; {_LOST}]\n"
+            call.note += f"[the code ended its interpreter; {_LOST}]\n"
 
     def tick(self, now: float) -> float | None:
         """See `agent.Job`."""
