@@ -43,16 +43,13 @@ class BadInvocationError(ValueError):
 
 async def serve(websocket: WebSocket, live: Sessions) -> None:
     """Serve one connection until the client leaves or the session ends."""
-    from starlette.responses import PlainTextResponse
-
+    given = websocket.headers.get("x-access-token", "").encode("utf-8", "replace")
     try:
         session = live.get(websocket.url.path.removeprefix(PATH))
     except SessionNotFoundError:
-        await websocket.send_denial_response(PlainTextResponse("Session not found", 404))
-        return
-    given = websocket.headers.get("x-access-token", "").encode("utf-8", "replace")
-    if not hmac.compare_digest(given, session.token.encode()):
-        await websocket.send_denial_response(PlainTextResponse("X-Access-Token is not the session's", 401))
+        session = None
+    if session is None or not hmac.compare_digest(given, session.token.encode()):
+        await websocket.close()  # before it is accepted: HTTP 403
         return
     await websocket.accept()
     connection = _Connection(websocket, live, session)

@@ -225,14 +225,14 @@ class TestTheWire:
                 additional_headers={"X-Access-Token": token.encode().decode("latin1")},
                 proxy=None,
             )
-        assert caught.value.response.status_code == 401
+        assert caught.value.response.status_code == 403
 
     def test_there_is_no_stream_of_an_unknown_session(self, description: dict[str, Any]) -> None:
         headers = {"X-Access-Token": description["token"]}
         for url in (description["wsUrl"] + "x", description["wsUrl"].replace("/stream/", "/other/")):
             with pytest.raises(InvalidStatus) as caught:
                 connect(url, additional_headers=headers, proxy=None)
-            assert caught.value.response.status_code == 404
+            assert caught.value.response.status_code == 403
 
     @pytest.mark.parametrize(
         ("message", "words"),
