@@ -172,12 +172,6 @@ class TestR:
         assert (result.logs.stderr, result.execution_count) == (["note\n"], 3)
         assert run("# just a comment", "r").success
 
-    def test_results_without_end_are_cut_and_say_so(self, run: Any) -> None:
-        result = run("x <- strrep('x', 3e7)\nx\nx\nx", "r")
-        assert result.success
-        assert len(result.results) == 2
-        assert result.logs.stderr == ["[results truncated: more than 67108864 bytes in one call]\n"]
-
     def test_plots_are_pictures(self, run: Any) -> None:
         result = run("plot(1:10)\nlines(1:3)\nhist(c(1, 2, 2))\n'done'", "r")
         assert result.success, result.error_message
