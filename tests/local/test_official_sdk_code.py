@@ -215,10 +215,10 @@ def test_code_that_ends_its_interpreter_well_is_a_success(run: Run) -> None:
 
 
 def test_results_without_end_are_cut_and_say_so(sdk_session: Any) -> None:
-    result = sdk_session.code.run("for _ in range(66): display('x' * 1024 * 1024)", "python")
+    result = sdk_session.code.run("for _ in range(34): display('x' * 1024 * 1024)", "python")
     assert result.success
-    assert len(result.results) == 63
-    assert result.logs.stderr == ["[results truncated: more than 67108864 bytes in one call]\n"]
+    assert len(result.results) == 31
+    assert result.logs.stderr == ["[results truncated: more than 33554432 bytes in one call]\n"]
 
 
 def test_big_code_arrives_whole(run: Run) -> None:

@@ -33,7 +33,7 @@ _INTERRUPT_SECONDS = 2.0
 #: Seconds that an interpreter may take to start: java needs 3 on a busy machine.
 _START_SECONDS = 60.0
 #: Bytes of all results of one call that its answer holds.
-_MAX_RESULT_BYTES = 64 * 1024 * 1024
+_MAX_RESULT_BYTES = 32 * 1024 * 1024
 _LOST = "a new interpreter answers the next call, variables are lost"
 
 
