@@ -145,6 +145,6 @@ async def _serve(
                 await asyncio.wait_for(stop.wait(), _WATCH_SECONDS)
     finally:
         reaping.cancel()
-        await sessions.end_all()
+        await sessions.release_all()
         server.should_exit = True
         await serving

@@ -232,7 +232,7 @@ class Sessions:
         session.ended.set()
         await self._fork_server.end(session.session_id)
 
-    async def end_all(self) -> None:
+    async def release_all(self) -> None:
         """End every session now; when this returns, nothing of them is left."""
         sessions, self._sessions = list(self._sessions.values()), {}
         endings = [self._end(session, "the server is shutting down") for session in sessions]
