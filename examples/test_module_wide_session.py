@@ -17,7 +17,7 @@ def project(agb: AGB, agb_image: str) -> Session:
 
 
 def test_the_project_is_there(project: Session) -> None:
-    assert project.command.execute_command("ls project").output == "settings.py\n"
+    assert "settings.py" in project.command.execute_command("ls project").check().stdout
 
 
 def test_the_project_can_be_imported(project: Session) -> None:
