@@ -27,7 +27,7 @@ GIVEN_UP = "given up: it is past its maximum lifetime, which ends it whatever be
 class UpkeepSettings:
     """Durations in seconds."""
 
-    #: To look for the session of a create whose answer was lost: labels show up late.
+    #: To look for the session of a create whose answer was lost, from then on: labels show up late.
     lost_seconds: float = 60.0
     #: That whoever waits for such a session waits for it to show up.
     adopt_seconds: float = 10.0
@@ -195,7 +195,7 @@ class Upkeep:
                 return
             if found is not None:
                 self._unfindable(slot.slot)
-            if agb is None or self._clock() - slot.created_at >= self._settings.lost_seconds:
+            if agb is None or self._clock() - task.began >= self._settings.lost_seconds:
                 trouble = f"looking for it failed: {found}" if found else "no session with its label shows up"
                 self._done(slot, f"{slot.note}; {trouble}")
 

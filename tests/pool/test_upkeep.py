@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -70,3 +71,37 @@ def test_what_is_given_up_waits_for_nothing(state: State) -> None:
     keeper = upkeep(state, now=3401.0)
 
     assert keeper.step(state.slots.left()) == float("inf")
+
+
+def test_a_lost_session_is_looked_for_from_when_it_was_lost(state: State) -> None:
+    """A create may be under way for long before its answer is known to be lost."""
+    state.slots.begin("a", spec="spec", member="keeper", idle_timeout=120, expires_at=3400)
+    state.slots.lost("a", "no answer in time")
+
+    class Nothing:
+        looks = 0
+
+        def iter_session_ids(self, labels: Mapping[str, str]) -> Iterator[str]:
+            self.looks += 1
+            return iter(())
+
+    service, clock, jobs = Nothing(), [1100.0], Jobs(ThreadPoolExecutor(1))
+    keeper = Upkeep(
+        state,
+        agb=lambda: cast(AGB, service),
+        lives=lambda member: True,
+        jobs=jobs,
+        learn=lambda **seconds: None,
+        unfindable=lambda slot: None,
+        clock=lambda: clock[0],
+        settings=UpkeepSettings(),
+    )
+    for clock[0] in (1100.0, 1130.0):
+        keeper.step(state.slots.left())
+        jobs.finish(10.0)
+    assert [slot.slot for slot in state.slots.left()] == ["a"]
+    clock[0] = 1161.0
+    keeper.step(state.slots.left())
+    jobs.finish(10.0)
+
+    assert (state.slots.left(), service.looks) == ([], 3)
