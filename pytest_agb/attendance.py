@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_agb.pool.members import Member
     from pytest_agb.settings import Settings
 
-#: Key of a worker's `place` in what xdist's workers send to the controller when they end.
+#: Key of `rundir.place` in what xdist's workers send to the controller when they end, if they used sessions.
 WORKER_OUTPUT = "agb_place"
 
 
@@ -36,32 +36,23 @@ class Attendance:
     def pytest_runtest_logreport(self) -> None:
         """Become a member of the run once a test has used sessions.
 
-        The keeper leaves, and takes along what there is to report, when no member lives: after the last
-        worker that uses sessions, or the last forked test, while other tests go on.
+        The keeper leaves, and takes along what there is to report, when no member has lived for a while:
+        after the last worker that uses sessions, or the last forked test, while other tests go on.
         """
         if self._member is None and rundir.exists(self._settings.run_id):
-            from pytest_agb.pool import join  # the run uses sessions: only then does it pay for this
+            from pytest_agb.pool import background, members  # the run uses sessions: only then does it pay
 
-            self._member = join(self._settings)
+            self._member = background.join(self._settings.run_id, members.REPORTER)
 
     def elsewhere(self) -> bool:
         """Whether a worker had sessions that this host knows nothing of. Ask when the workers have ended."""
         # Not all ends of workers reach `pytest_testnodedown`. One that crashed says nothing.
         outputs = [getattr(worker, "workeroutput", {}) for worker in self._workers]
         places = {output.get(WORKER_OUTPUT) for output in outputs} - {None}
-        return bool(places) and places != {place(self._settings)}
+        return bool(places) and not places <= {rundir.place()}
 
     def leave(self) -> None:
         """End the membership; a test's forked child that gets here has none to end."""
         if self._member is not None and self._pid == os.getpid():
             self._member.leave()
             self._member = None
-
-
-def place(settings: Settings) -> str | None:
-    """Name the run's directory on this host as no other is named; ``None`` if it has none."""
-    if not rundir.exists(settings.run_id):
-        return None
-    from pytest_agb.pool import account  # the run uses sessions: only then does it pay for this
-
-    return account.mark(rundir.path(settings.run_id))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from _pytest.nodes import Node
 
     from pytest_agb.client import CreateSessionParams
-    from pytest_agb.pool import Pool
+    from pytest_agb.pool.pool import Pool
     from pytest_agb.settings import Settings
 
 #: The fixtures by which a kind of tests is told from another, where a conftest overrides them.

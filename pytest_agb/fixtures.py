@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from _pytest.nodes import Node
 
     from pytest_agb.client import AGB, CreateSessionParams, Session
-    from pytest_agb.pool import Lease, Pool
+    from pytest_agb.pool.pool import Lease, Pool
 
     class SessionFactory(Protocol):
         """What ``agb_session_factory`` gives."""
@@ -54,7 +54,7 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:
 @pytest.fixture(scope="session")
 def _agb_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
     """This process's part of the run's pool. When it is closed, the keeper deletes what is left of it."""
-    from pytest_agb.pool import Pool  # a run that asks for no session does not pay for httpx
+    from pytest_agb.pool.pool import Pool  # a run that asks for no session does not pay for httpx
     from pytest_agb.signals import as_interrupts
 
     pool = Pool(pytestconfig.stash[SETTINGS], role=os.environ.get("PYTEST_XDIST_WORKER", "pytest"))

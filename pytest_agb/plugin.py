@@ -174,12 +174,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     settings = config.stash[SETTINGS]
     worker_output: dict[str, Any] | None = getattr(config, "workeroutput", None)
     if worker_output is not None:
-        worker_output[attendance.WORKER_OUTPUT] = attendance.place(settings)
+        worker_output[attendance.WORKER_OUTPUT] = rundir.place() if rundir.exists(settings.run_id) else None
         return
     elsewhere = config.stash[ATTENDANCE].elsewhere()
     if not elsewhere and not rundir.exists(settings.run_id):
         return
-    from pytest_agb.pool import drain  # the run used sessions: only then does it pay for this
+    from pytest_agb.pool.drain import drain  # the run used sessions: only then does it pay for this
     from pytest_agb.report.terminal import Progress
 
     progress = Progress(config.pluginmanager.getplugin("terminalreporter"))

@@ -40,6 +40,12 @@ def exists(run_id: str) -> bool:
     return hasattr(os, "getuid") and path(run_id).is_dir()
 
 
+def place() -> str:
+    """Name the user's directory on this host as no other host's is named, though that has the same path."""
+    boot = Path("/proc/sys/kernel/random/boot_id")  # of Linux: names of hosts are not unique
+    return f"{os.uname().nodename} {boot.read_text().strip() if boot.exists() else ''} {base()}"
+
+
 def make_base() -> Path:
     """Make the user's directory, or see that it is the user's own.
 

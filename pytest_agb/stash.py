@@ -12,7 +12,7 @@ from pytest_agb.settings import Settings
 if TYPE_CHECKING:
     from pytest_agb.demand import Demand
     from pytest_agb.held import Held
-    from pytest_agb.pool import Summary
+    from pytest_agb.pool.drain import Summary
 
 SETTINGS = pytest.StashKey[Settings]()
 #: In the controller.

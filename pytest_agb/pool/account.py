@@ -34,15 +34,6 @@ def record(run: Path, settings: Settings) -> None:
     )
 
 
-def mark(run: Path) -> str | None:
-    """What tells this directory from those of other hosts; ``None`` if no process has joined it yet."""
-    try:
-        salt: str = json.loads((run / _FILE).read_text())["salt"]
-    except (FileNotFoundError, ValueError):
-        return None
-    return salt
-
-
 def same(run: Path, settings: Settings) -> bool:
     """Whether the run's sessions were created on this host, under this endpoint and key."""
     try:

@@ -29,6 +29,13 @@ def joining_lock() -> FileLock:
     return FileLock(rundir.make_base() / "joining.lock")
 
 
+def join(run_id: str, role: str) -> members.Member | None:
+    """Become a member of a run; ``None`` if it has no directory here any more."""
+    with joining_lock():
+        run = rundir.path(run_id)
+        return members.Member(run / "members", role) if run.is_dir() else None
+
+
 class Background:
     """The place of one such process in a run's directory."""
 

@@ -11,7 +11,6 @@ from pytest_agb import labels as label_rules
 from pytest_agb import rundir
 from pytest_agb.client import AGB, AGBError
 from pytest_agb.pool import keeper, members, server_process, supply
-from pytest_agb.pool.background import joining_lock
 from pytest_agb.pool.process import Process
 from pytest_agb.pool.slots import Slot, SlotState
 from pytest_agb.settings import LOCAL, Settings
@@ -46,13 +45,6 @@ class Summary:
     keeper_log: str = ""
     #: Whether remote workers had sessions too, which only the listing tells anything of.
     elsewhere: bool = False
-
-
-def join(settings: Settings) -> members.Member | None:
-    """Be a member of the run, so that its keeper stays; ``None`` if it has no directory here any more."""
-    with joining_lock():
-        run = rundir.path(settings.run_id)
-        return members.Member(run / "members", members.REPORTER) if run.is_dir() else None
 
 
 def drain(

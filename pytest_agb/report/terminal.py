@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from _pytest.terminal import TerminalReporter
 
-    from pytest_agb.pool import Summary
+    from pytest_agb.pool.drain import Summary
     from pytest_agb.settings import Settings
 
 #: Seconds of waiting after which it is shown: most ends take less.

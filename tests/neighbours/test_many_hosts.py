@@ -25,7 +25,7 @@ def hosts(tmp_path: Path) -> list[Path]:
 
 
 def run_directories(host: Path) -> list[Path]:
-    return list(host.glob("pytest-agb-*/run-*"))
+    return list(host.glob("pytest-agb-*/*run-*"))
 
 
 def remote(*hosts: Path) -> list[str]:
@@ -75,6 +75,18 @@ def test_the_report_tells_this_host_from_others(
     assert " created on this host, " in output
     assert " deleted, remote workers had sessions of their own, 0 left\n" in output
     suite.assert_nothing_left(created=8)
+
+
+def test_nothing_is_claimed_of_local_sandboxes_on_other_hosts(suite: Suite, hosts: list[Path]) -> None:
+    """Each host's sandboxes end with the server there, of which the controller sees nothing."""
+    suite.write("def test_it(agb_session): agb_session.command.execute_command('true').check()\n")
+
+    output = suite.run(*remote(hosts[0]), "--agb-backend=local", "--agb-local-isolation=any")
+
+    assert "1 passed" in output
+    assert "agb: remote workers had sessions of their own\n" in output
+    assert suite.service.requests == []
+    eventually(lambda: not run_directories(hosts[0]), "the server has ended")
 
 
 def test_what_another_host_can_not_delete_is_named(suite: Suite, hosts: list[Path]) -> None:

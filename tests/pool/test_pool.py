@@ -19,8 +19,9 @@ from standin import StandIn
 
 from pytest_agb import rundir
 from pytest_agb.client import AGBError, AGBTimeoutError, CreateSessionParams, InvalidRequestError
-from pytest_agb.pool import Pool, Summary, drain
 from pytest_agb.pool.background import Background
+from pytest_agb.pool.drain import Summary, drain
+from pytest_agb.pool.pool import Pool
 from pytest_agb.report.terminal import lines
 from pytest_agb.settings import Settings
 
