@@ -8,6 +8,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from pytest_agb.settings import LOCAL_ISOLATIONS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -90,7 +92,7 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     serve.add_argument(
         "--isolation",
-        choices=("auto", "any", "namespaces", "none"),
+        choices=LOCAL_ISOLATIONS,
         default="auto",
         help="how sandboxes are kept apart (default: %(default)s, which refuses where nothing can)",
     )
@@ -168,7 +170,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     def announce(url: str) -> None:
         print(f"AGB_ENDPOINT={url}\nAGB_API_KEY={key}", flush=True)
-        notice = f" {isolation.NOT_ISOLATED}." if chosen == "none" else ""
+        notice = f" {isolation.notice(chosen)}." if isolation.notice(chosen) else ""
         print(
             f"Serving sandboxes, isolation: {chosen}.{notice} Ctrl-C ends them.", file=sys.stderr, flush=True
         )

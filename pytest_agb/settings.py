@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 CLOUD = "cloud"
 LOCAL = "local"
+#: How local sandboxes may be kept apart, see `pytest_agb.local.isolation`.
+LOCAL_ISOLATIONS = ("auto", "any", "namespaces", "landlock", "none")
 
 #: Seconds that the service keeps a session at the most, where nothing else is configured
 #: (docs/session/lifecycle.md of the official SDK).
@@ -41,7 +43,7 @@ class Settings:
     scope: str
     #: Seconds without a call after which the service releases a session by itself.
     idle_timeout: int
-    #: ``auto``, ``any``, ``namespaces`` or ``none``; of the local backend only.
+    #: One of `LOCAL_ISOLATIONS`; of the local backend only.
     local_isolation: str
     #: Base URL of the service; of the cloud backend only.
     endpoint: str

@@ -25,6 +25,15 @@ _ROOT = Path(__file__).parent.parent
 FORBIDDEN = ("unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', "sh")
 
 
+def without_landlock(number: int) -> tuple[str, ...]:
+    """Runs a command for which Landlock's first system call ends with this error."""
+    code = (
+        "import os, sys; from pytest_agb.local import kernel, seccomp; kernel.prctl(38, 1); "
+        f"seccomp.refuse({{444: {number}}}); os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    return (sys.executable, "-c", code)
+
+
 @dataclass
 class Server:
     """A `pytest-agb serve` that answers."""

@@ -21,13 +21,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import files, namespaces, processes, wire
+from . import files, kernel, namespaces, processes, wire
 from .code.runner import CodeRunner
 from .shell import ShellJob
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 #: Everything that a process in a sandbox finds in its environment; the paths differ by isolation.
 _ENVIRONMENT = {"LANG": "C.UTF-8", "TERM": "dumb", "USER": "user", "LOGNAME": "user", "SHELL": "/bin/bash"}
@@ -120,7 +120,8 @@ class Agent:
             self._ending = True
 
     def _on_terminate(self, *_: object) -> None:
-        self._ending = True
+        self.end()
+        os._exit(0)
 
     def _on_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -178,13 +179,16 @@ class Agent:
             processes.kill_tree(os.getpid(), and_root=False)
 
 
-def run(connection: socket.socket, directory: str | None) -> None:
-    """Be the agent. ``directory`` is the session's own where there are no namespaces, else ``None``."""
+def run(connection: socket.socket, directory: str | None, readable: Sequence[str] = ()) -> None:
+    """Be the agent. ``directory`` is the session's own where there are no namespaces, else ``None``.
+
+    Under Landlock ``readable`` are the folders outside that it may read.
+    """
     if sys.platform.startswith("linux"):
-        namespaces.set_dumpable(False)
+        kernel.set_dumpable(False)
         if directory is not None:
-            namespaces.adopt_orphans()
-    place = files.Place(directory, namespaces.HOME)
+            kernel.adopt_orphans()
+    place = files.Place(directory, namespaces.HOME, readable)
     os.environ.clear()
     os.environ.update(_ENVIRONMENT)
     os.environ.update(HOME=place.home, TMPDIR=place.temporary, PWD=place.home, PATH=_search_path(directory))

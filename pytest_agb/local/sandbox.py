@@ -136,9 +136,10 @@ class ForkServerHandle:
 
     def __init__(self, isolation: str, directory: Path, *, remove_directory: bool = False) -> None:
         self._directory = directory
-        self._isolated = isolation == "namespaces"
+        #: Whether the sandboxes' files are in directories of this machine.
+        self._on_disk = isolation != "namespaces"
         # Where sandboxes mount their root. A new one: a server that was here before us may still be ending.
-        root = tempfile.mkdtemp(prefix="root-", dir=directory) if self._isolated else None
+        root = None if self._on_disk else tempfile.mkdtemp(prefix="root-", dir=directory)
         self._socket, theirs = socket.socketpair()
         settings = json.dumps(
             {"isolation": isolation, "directory": str(directory), "root": root, "remove": remove_directory}
@@ -165,7 +166,7 @@ class ForkServerHandle:
         Raises:
             SandboxError: it can't be made; the message says which step failed.
         """
-        if not self._isolated:
+        if self._on_disk:
             home = self._directory / name
             for folder in (home, home / "home", home / "tmp"):
                 folder.mkdir(mode=0o700)
@@ -209,7 +210,7 @@ class ForkServerHandle:
         await self._remove(name)
 
     async def _remove(self, name: str) -> None:
-        if not self._isolated:
+        if self._on_disk:
             await asyncio.to_thread(shutil.rmtree, self._directory / name, ignore_errors=True)
 
     async def _read(self) -> None:

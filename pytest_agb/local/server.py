@@ -35,7 +35,7 @@ class ServerConfig:
 
     #: The bearer key that every request must carry.
     api_key: str = field(repr=False)
-    #: ``namespaces`` or ``none``: what `isolation.choose` returned.
+    #: ``namespaces``, ``landlock`` or ``none``: what `isolation.choose` returned.
     isolation: str
     #: An existing directory that is the server's own. Without namespaces the sessions' files are in it.
     data_directory: Path

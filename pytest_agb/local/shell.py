@@ -16,7 +16,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import processes
+from . import denials, processes
 from .output import Stream
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class ShellJob:
                 f"{separator}command timed out after {self._timeout_ms} ms and was killed, "
                 f"with everything it had started; give it a longer timeout_ms\n"
             )
+        stderr += denials.explain(self._agent.place, stderr)
         answer: dict[str, Any] = {"stdout": stdout, "stderr": stderr, "exit_code": code}
         if code != 0:
             answer["traceId"] = secrets.token_hex(16)

@@ -14,7 +14,7 @@ BAD = [
     ("labels", "a=1,a=2", "*label 'a' is given twice*"),
     ("scope", "test", "*'test' is none of function, class, module, package, session*"),
     ("backend", "clod", "*'clod' is none of auto, cloud, local*"),
-    ("local-isolation", "chroot", "*'chroot' is none of auto, any, namespaces, none*"),
+    ("local-isolation", "chroot", "*'chroot' is none of auto, any, namespaces, landlock, none*"),
     ("idle-timeout", "5m", "*'5m' is no number of seconds*a whole one*"),
     ("idle-timeout", "0", "*'0' is no number of seconds*"),
     ("run-id", "Nightly Build", "*'Nightly Build' can't start a run ID*a-z*"),

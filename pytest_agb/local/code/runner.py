@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.local import processes
+from pytest_agb.local import denials, processes
 from pytest_agb.local.output import Stream
 
 from . import frames, languages
@@ -235,6 +235,8 @@ class CodeRunner:
             took = f"the code ran longer than {call.timeout_s:g} s and was interrupted; variables are kept"
             call.fail("TimeoutError", took, call.error.get("error", ""))
         error = call.error.get("error", "")
+        if reasons := denials.explain(self._agent.place, error):
+            error = f"{error}\n{reasons}"
         if call.stream:
             self._stream_end(call, stdout, stderr)
             stdout = stderr = ""

@@ -1,0 +1,87 @@
+"""Linux system calls that Python has no function for, through ``ctypes``."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import struct
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 36, 38, 47
+
+
+class StepError(OSError):
+    """A step of the set-up failed; ``step`` names it."""
+
+    def __init__(self, step: str, number: int) -> None:
+        super().__init__(number, os.strerror(number))
+        self.step = step
+
+
+_libc: ctypes.CDLL | None = None
+
+
+def call(step: str, function: str, *arguments: object) -> int:
+    """Call a function of the C library; ``syscall`` is one.
+
+    Raises:
+        StepError: it returned less than 0.
+    """
+    global _libc
+    if _libc is None:
+        _libc = ctypes.CDLL(None, use_errno=True)
+    result = getattr(_libc, function)(*arguments)
+    if result < 0:
+        raise StepError(step, ctypes.get_errno())
+    return int(result)
+
+
+def syscall(step: str, number: int, *arguments: object) -> int:
+    """Make a system call.
+
+    Raises:
+        StepError: the kernel refused.
+    """
+    return call(step, "syscall", ctypes.c_long(number), *arguments)
+
+
+def prctl(option: int, argument: int = 0) -> None:
+    """Call ``prctl`` with one argument.
+
+    Raises:
+        StepError: the kernel refused.
+    """
+    call(f"prctl({option})", "prctl", option, ctypes.c_ulong(argument), ctypes.c_ulong(0), ctypes.c_ulong(0),
+         ctypes.c_ulong(0))  # fmt: skip
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent dies. A change of credentials forgets that."""
+    prctl(_PR_SET_PDEATHSIG, 9)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies."""
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """Decide whether other processes of the same user may look into this one through ``/proc``."""
+    prctl(_PR_SET_DUMPABLE, int(dumpable))
+
+
+def forget_capabilities_to_come() -> None:
+    """Empty the sets that capabilities are gained from. Comes before a change of user."""
+    with contextlib.suppress(StepError):
+        for capability in range(64):
+            prctl(_PR_CAPBSET_DROP, capability)  # EINVAL ends the loop at the last one the kernel knows
+    with contextlib.suppress(StepError):
+        call("ambient", "prctl", _PR_CAP_AMBIENT, ctypes.c_ulong(4), 0, 0, 0)
+
+
+def give_up_capabilities() -> None:
+    """Have no capability, and no program that gives one."""
+    version_3, no_capabilities = 0x20080522, bytes(24)
+    call("capset", "capset", struct.pack("Ii", version_3, 0), no_capabilities)
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
