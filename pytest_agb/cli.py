@@ -8,7 +8,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from pytest_agb.settings import LOCAL_ISOLATIONS
+from pytest_agb.settings import LOCAL_ISOLATIONS, LOCAL_NETWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +96,12 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
         default="auto",
         help="how sandboxes are kept apart (default: %(default)s, which refuses where nothing can)",
     )
+    serve.add_argument(
+        "--network",
+        choices=LOCAL_NETWORKS,
+        default="none",
+        help="network of the sandboxes, host is this machine's (default: %(default)s)",
+    )
     for option, default, help in (
         ("--idle-timeout", 300.0, "without a call until a session is released, where its creator names none"),
         ("--max-lifetime", 1800.0, "until a session is released whatever it does"),
@@ -170,9 +176,11 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     def announce(url: str) -> None:
         print(f"AGB_ENDPOINT={url}\nAGB_API_KEY={key}", flush=True)
-        notice = f" {isolation.notice(chosen)}." if isolation.notice(chosen) else ""
+        notice = isolation.notice(chosen, arguments.network)
         print(
-            f"Serving sandboxes, isolation: {chosen}.{notice} Ctrl-C ends them.", file=sys.stderr, flush=True
+            f"Serving sandboxes, isolation: {chosen}. {notice}{'. ' if notice else ''}Ctrl-C ends them.",
+            file=sys.stderr,
+            flush=True,
         )
 
     directory = Path(tempfile.mkdtemp(prefix="pytest-agb-"))
@@ -180,6 +188,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         config = server.ServerConfig(
             api_key=key,
             isolation=chosen,
+            network=arguments.network,
             data_directory=directory,
             remove_directory=True,
             port=arguments.port,

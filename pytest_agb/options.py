@@ -12,7 +12,14 @@ import pytest
 from pytest_agb import labels as label_rules
 from pytest_agb.ci import ci_run
 from pytest_agb.environment import EnvironmentValueError, read_account
-from pytest_agb.settings import CLOUD, LOCAL, LOCAL_ISOLATIONS, MAX_LIFETIME_SECONDS, Settings
+from pytest_agb.settings import (
+    CLOUD,
+    LOCAL,
+    LOCAL_ISOLATIONS,
+    LOCAL_NETWORKS,
+    MAX_LIFETIME_SECONDS,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -135,6 +142,11 @@ _OPTIONS = (
         "how local sandboxes are isolated: auto (default) uses namespaces, else landlock, or refuses; "
         "any runs without isolation rather than refuse, none asks for that",
     ),
+    _Option(
+        "local-network",
+        "|".join(LOCAL_NETWORKS),
+        "network of local sandboxes: none (default), or host, this machine's",
+    ),
 )
 
 
@@ -234,6 +246,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
         sweep=_switch(sources.one("sweep", "false")),
         times=_remembered_times(config, backend),
         local_isolation=_choice(sources.one("local-isolation", "auto"), LOCAL_ISOLATIONS),
+        local_network=_choice(sources.one("local-network", "none"), LOCAL_NETWORKS),
         endpoint=account.endpoint if backend == CLOUD else "",
         timeout_seconds=account.timeout_seconds,
         api_key=account.api_key if backend == CLOUD else secrets.token_urlsafe(32),

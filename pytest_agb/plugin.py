@@ -112,12 +112,16 @@ def _isolation_notice(settings: Settings) -> list[str]:
     """Say what is less than full isolation. A look costs time, so there is a sign for it or none is taken."""
     if settings.backend == CLOUD:
         return []
-    if settings.local_isolation in ("auto", "namespaces") and not namespace_signs.are_doubtful():
+    if (
+        settings.local_isolation in ("auto", "namespaces")
+        and settings.local_network == "none"
+        and not namespace_signs.are_doubtful()
+    ):
         return []
     from pytest_agb.local import isolation  # only where there may be something to say: start-up time
 
     try:
-        notice = isolation.notice(isolation.choose(settings.local_isolation))
+        notice = isolation.notice(isolation.choose(settings.local_isolation), settings.local_network)
     except isolation.IsolationUnavailable:
         return []  # the tests that ask for a session say it, and others have no need of one
     return [f"agb: {notice}"] if notice else []

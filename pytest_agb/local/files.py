@@ -75,10 +75,8 @@ class Place:
                 if path == prefix or path.startswith(prefix + "/"):
                     real = os.path.join(self.directory, name) + path[len(prefix) :]
         parent, name = os.path.split(real)
-        if follow or name in ("", ".", ".."):
-            resolved = os.path.realpath(real)
-        else:
-            resolved = os.path.join(os.path.realpath(parent), name)
+        follow = follow or name in ("", ".", "..")
+        resolved = _real(real) if follow else os.path.join(_real(parent), name)
         if not self._is_open(resolved):
             raise FileToolError(f"permission denied: {self._outside(path)}")
         if not making and not _steps_back_exist(real):
@@ -91,7 +89,7 @@ class Place:
 
     def why_closed(self, path: str) -> str:
         """Return why Landlock keeps commands from an absolute path, ``""`` if it does not."""
-        closed = self._readable and not self._is_open(os.path.realpath(path))
+        closed = self._readable and not self._is_open(_real(path))
         return self._outside(path) if closed else ""
 
     def _outside(self, path: str) -> str:
@@ -100,6 +98,13 @@ class Place:
         if f"{os.path.normpath(path)}/".startswith(_TEMPORARY):
             return f"{path}: /tmp is not private here; use $TMPDIR (file calls: /tmp) or a relative path"
         return f"{path} is outside of the session's directory and the system's folders"
+
+
+def _real(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except OSError:  # another process's link in /proc, closed to us
+        return os.path.normpath(path)
 
 
 def _steps_back_exist(path: str) -> bool:

@@ -51,18 +51,26 @@ class ForkServer:
     """The sandboxes that live, by session; one loop over the server's socket and SIGCHLD."""
 
     def __init__(
-        self, server: socket.socket, *, isolation: str, directory: str, root: str | None, remove: bool
+        self,
+        server: socket.socket,
+        *,
+        isolation: str,
+        network: bool,
+        directory: str,
+        root: str | None,
+        remove: bool,
     ) -> None:
         self._server = server
         self._isolation = isolation
+        self._network = network
         self._directory = directory
         self._root = root
         self._remove = remove
         self._agents: dict[int, str] = {}
         self._farewells: dict[int, float] = {}
         self._limits = namespaces.Limits()
-        self._prefixes = host.python_prefixes()
-        self._readable = landlock.readable() if isolation == "landlock" else []
+        self._shown = host.python_prefixes() + (host.resolver_file() if network else [])
+        self._readable = landlock.readable(self._shown) if isolation == "landlock" else []
         self._uid, self._gid = os.getuid(), os.getgid()
         self._wake_read, self._wake_write = os.pipe()
 
@@ -223,13 +231,14 @@ class ForkServer:
 
     def _launch(self, connection: socket.socket, report: int, mapped: int) -> NoReturn:
         try:
-            namespaces.unshare()
+            namespaces.unshare(network=self._network)
             os.write(report, b"ok\n")
             if not os.read(mapped, 1):
                 os._exit(1)
             assert self._root is not None
-            namespaces.build_root(self._root, self._prefixes, self._limits)
-            namespaces.loopback_up()
+            namespaces.build_root(self._root, self._shown, self._limits)
+            if not self._network:
+                namespaces.loopback_up()
             socket.sethostname("agb-local")
             agent_pid = os.fork()
             if agent_pid == 0:
@@ -273,7 +282,7 @@ class ForkServer:
             connection.detach()
             namespaces.apply_limits(self._limits, isolated=directory is None)
             if directory is not None and self._isolation == "landlock":
-                landlock.confine(directory, self._readable, network=False)
+                landlock.confine(directory, self._readable, network=self._network)
             agent.run(socket.socket(fileno=3), directory, self._readable)
             status = 0
         except BaseException as error:  # nothing must ever return into the fork server's loop

@@ -1,7 +1,7 @@
 """What sandboxes see of this machine, read-only: its programs and their settings."""
 
 # Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
-# ruff: noqa: PTH112, PTH118, PTH208
+# ruff: noqa: PTH112, PTH113, PTH118, PTH208
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def python_prefixes() -> list[str]:
     outermost = (p for p in paths if not any(p != o and p.startswith(o.rstrip("/") + "/") for o in paths))
     # So is one inside a system folder.
     return sorted(p for p in outermost if not f"{p}/".startswith(("/usr/", "/nix/store/")) and p != "/")
+
+
+def resolver_file() -> list[str]:
+    """Return the file that names the name servers, unless a system folder has it."""
+    path = os.path.realpath("/etc/resolv.conf")
+    return [] if path.startswith(("/etc/", "/usr/")) or not os.path.isfile(path) else [path]
 
 
 def readable_by_all(folder: str) -> list[str]:

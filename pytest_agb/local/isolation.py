@@ -78,13 +78,18 @@ def obstacle_to(way: str) -> Obstacle | None:
     return _namespaces() if way == "namespaces" else _landlock()[0]
 
 
-def notice(way: str) -> str:
+def held_by_landlock() -> tuple[str, ...]:
+    """Return what Landlock keeps apart here: of ``files``, ``network`` and ``signals``."""
+    return _landlock()[1]
+
+
+def notice(way: str, network: str = "none") -> str:
     """Return what must not go unnoticed about what `choose` returned: one line, or nothing."""
     if way == "none":
         return NOT_ISOLATED
     if way == "namespaces":
-        return ""
-    held = _landlock()[1]
+        return _LEFT_OPEN["network"] if network == "host" else ""
+    held = [name for name in held_by_landlock() if name != "network" or network == "none"]
     kept = [_KEPT[name] for name in held]
     left_open = [words for name, words in _LEFT_OPEN.items() if name not in held]
     return f"Landlock: {', '.join(kept)}; but {', '.join(left_open)}"

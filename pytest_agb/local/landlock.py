@@ -120,7 +120,7 @@ def probe(directory: str) -> NoReturn:
     step fails, its error's number and its name are printed, and the status is 1.
     """
     try:
-        confine(directory, readable(), network=False)
+        confine(directory, readable(host.python_prefixes()), network=False)
     except OSError as error:
         step = error.step if isinstance(error, kernel.StepError) else (error.filename or "set-up")
         os.write(1, f"{error.errno} {step}\n".encode())
@@ -130,9 +130,9 @@ def probe(directory: str) -> NoReturn:
     os._exit(0)
 
 
-def readable() -> list[str]:
-    """Return what sandboxes may read."""
-    folders = [*host.system_folders(), *host.python_prefixes(), "/proc"]
+def readable(shown: list[str]) -> list[str]:
+    """Return what sandboxes may read: ``shown``, the system's folders and ``/proc``."""
+    folders = [*host.system_folders(), *shown, "/proc"]
     if os.getuid() != 0:
         return folders
     # Root without capabilities still owns the files that hide something from all others.

@@ -9,7 +9,7 @@ whoever runs the server. Steps and their order::
 """
 
 # Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
-# ruff: noqa: PTH101, PTH103, PTH108, PTH110, PTH113, PTH114, PTH115, PTH211
+# ruff: noqa: PTH101, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH115, PTH120, PTH211
 
 from __future__ import annotations
 
@@ -89,7 +89,11 @@ def _read_only(target: str) -> None:
 
 def _bind_read_only(source: str, root: str) -> None:
     target = root + source
-    os.makedirs(target, mode=0o755, exist_ok=True)
+    if os.path.isdir(source):
+        os.makedirs(target, mode=0o755, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
     _mount(f"bind {source}", source, target, None, _MS_BIND | _MS_REC)
     _read_only(target)
 
@@ -123,14 +127,14 @@ def write_id_maps(pid: int, uid: int, gid: int) -> None:
             raise StepError(f"{kind} map", error.errno or 0) from error
 
 
-def unshare() -> None:
-    """Leave the host's user, mount, process, IPC, host name and network namespaces."""
-    flags = _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS | _CLONE_NEWNET
-    kernel.call("unshare", "unshare", flags)
+def unshare(*, network: bool) -> None:
+    """Leave the host's user, mount, process, IPC, host name and network namespaces; ``network`` is kept."""
+    flags = _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS
+    kernel.call("unshare", "unshare", flags if network else flags | _CLONE_NEWNET)
 
 
-def build_root(root: str, prefixes: list[str], limits: Limits) -> None:
-    """Mount the sandbox's root at the empty directory ``root``; ``prefixes`` are where Python lives."""
+def build_root(root: str, shown: list[str], limits: Limits) -> None:
+    """Mount the sandbox's root at the empty directory ``root``. ``shown`` is in it, too."""
     _mount("private mounts", "none", "/", None, _MS_SLAVE | _MS_REC)
     options = f"size={limits.storage_bytes},mode=0755,nr_inodes=400k"
     _mount("tmpfs", "tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV, options)
@@ -147,7 +151,7 @@ def build_root(root: str, prefixes: list[str], limits: Limits) -> None:
         os.chmod(root + path, 0o1777)
     os.makedirs(root + HOME, 0o755, exist_ok=True)
     # After /tmp and /home: that is where a virtual environment is, often enough.
-    for path in prefixes:
+    for path in shown:
         _bind_read_only(path, root)
     for name in ("null", "zero", "full", "random", "urandom", "tty"):
         if os.path.exists(f"/dev/{name}"):
@@ -253,7 +257,7 @@ def step_in(root: str, limits: Limits, uid: int, gid: int) -> None:
                 os._exit(1)
             os.write(mapped_write, b"m")
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 255)
-    unshare()
+    unshare(network=False)
     os.write(ready_write, b"u")
     os.close(mapped_write)
     if not os.read(mapped_read, 1):

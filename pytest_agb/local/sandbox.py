@@ -134,7 +134,9 @@ class Sandbox:
 class ForkServerHandle:
     """The fork server's process, and the socket to it. Made before the event loop runs."""
 
-    def __init__(self, isolation: str, directory: Path, *, remove_directory: bool = False) -> None:
+    def __init__(
+        self, isolation: str, directory: Path, *, network: str = "none", remove_directory: bool = False
+    ) -> None:
         self._directory = directory
         #: Whether the sandboxes' files are in directories of this machine.
         self._on_disk = isolation != "namespaces"
@@ -142,7 +144,13 @@ class ForkServerHandle:
         root = None if self._on_disk else tempfile.mkdtemp(prefix="root-", dir=directory)
         self._socket, theirs = socket.socketpair()
         settings = json.dumps(
-            {"isolation": isolation, "directory": str(directory), "root": root, "remove": remove_directory}
+            {
+                "isolation": isolation,
+                "network": network == "host",
+                "directory": str(directory),
+                "root": root,
+                "remove": remove_directory,
+            }
         )
         with theirs:
             self._process = subprocess.Popen(

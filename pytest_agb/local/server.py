@@ -39,6 +39,8 @@ class ServerConfig:
     isolation: str
     #: An existing directory that is the server's own. Without namespaces the sessions' files are in it.
     data_directory: Path
+    #: ``none``, or ``host`` for this machine's. Without isolation it is always the machine's.
+    network: str = "none"
     #: Whether the directory goes when the server does, however that ends.
     remove_directory: bool = False
     host: str = "127.0.0.1"
@@ -74,7 +76,10 @@ def serve(
     listener = _listen(config)
     with contextlib.closing(listener):
         fork_server = ForkServerHandle(
-            config.isolation, config.data_directory, remove_directory=config.remove_directory
+            config.isolation,
+            config.data_directory,
+            network=config.network,
+            remove_directory=config.remove_directory,
         )
         with contextlib.closing(fork_server):
             asyncio.run(_serve(config, listener, fork_server, on_ready, keep_running))

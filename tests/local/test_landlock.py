@@ -156,9 +156,9 @@ def test_root_without_privileges_reads_no_secret_of_the_systems(landlocked: Sand
 
 _ATTEMPT = """
 import os, sys
-from pytest_agb.local import landlock
+from pytest_agb.local import host, landlock
 own, secret, victim, version = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-landlock.confine(own, landlock.readable(), network=False, version=version)
+landlock.confine(own, landlock.readable(host.python_prefixes()), network=False, version=version)
 def attempt(what, function):
     try:
         function()

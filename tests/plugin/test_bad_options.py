@@ -15,6 +15,7 @@ BAD = [
     ("scope", "test", "*'test' is none of function, class, module, package, session*"),
     ("backend", "clod", "*'clod' is none of auto, cloud, local*"),
     ("local-isolation", "chroot", "*'chroot' is none of auto, any, namespaces, landlock, none*"),
+    ("local-network", "bridge", "*'bridge' is none of none, host*"),
     ("idle-timeout", "5m", "*'5m' is no number of seconds*a whole one*"),
     ("idle-timeout", "0", "*'0' is no number of seconds*"),
     ("run-id", "Nightly Build", "*'Nightly Build' can't start a run ID*a-z*"),
