@@ -47,6 +47,8 @@ class Place:
         self._virtual = {"/tmp": "tmp", home: "home"}
         self._readable = [os.path.realpath(path) for path in readable]
         self.directory = os.path.realpath(directory) if directory is not None else None
+        #: Whether the session's files are more or larger than they may be.
+        self.is_full: Callable[[], bool] = lambda: False
         if self.directory is None:
             self.home, self.temporary = home, "/tmp"
         else:
@@ -245,6 +247,8 @@ def write_file(place: Place, arguments: dict[str, Any]) -> str:
     path, mode = arguments["path"], arguments["mode"]
     data = arguments["content"].encode("utf-8", "surrogatepass")
     flags = {"overwrite": os.O_TRUNC, "append": os.O_APPEND, "create_new": os.O_EXCL}[mode]
+    if place.is_full():
+        raise FileToolError(f"no space left in the sandbox: {path}")
     real = place.resolve(path)
     parent = os.path.dirname(real.rstrip("/"))
     if not os.path.isdir(parent):

@@ -27,7 +27,8 @@ import sys
 import time
 from typing import NoReturn
 
-from . import agent, host, kernel, landlock, namespaces, processes, wire
+from . import agent, host, kernel, landlock, namespaces, processes, usage, wire
+from .limits import Limits, count_against, set_limits
 
 #: Seconds that the agent of a sandbox without namespaces gets to end its processes before it is killed.
 _FAREWELL_SECONDS = 2.0
@@ -59,6 +60,7 @@ class ForkServer:
         directory: str,
         root: str | None,
         remove: bool,
+        limits: dict[str, int],
     ) -> None:
         self._server = server
         self._isolation = isolation
@@ -68,7 +70,7 @@ class ForkServer:
         self._remove = remove
         self._agents: dict[int, str] = {}
         self._farewells: dict[int, float] = {}
-        self._limits = namespaces.Limits()
+        self._limits = Limits(**limits)
         self._shown = host.python_prefixes() + (host.resolver_file() if network else [])
         self._readable = landlock.readable(self._shown) if isolation == "landlock" else []
         self._uid, self._gid = os.getuid(), os.getgid()
@@ -134,8 +136,7 @@ class ForkServer:
     def _kill_strays(self) -> None:
         """Kill what a dead agent left behind: we have adopted it. A last look finds nothing."""
         while found := processes.strays(os.getpid(), set(self._agents)):
-            for pid in found:
-                processes.kill_tree(pid)
+            processes.kill_all(found)
 
     def _kill(self, session: str) -> None:
         for pid, name in self._agents.items():
@@ -280,10 +281,14 @@ class ForkServer:
             os.dup2(keep, 3, inheritable=False)
             os.closerange(4, 1 << 16)
             connection.detach()
-            namespaces.apply_limits(self._limits, isolated=directory is None)
+            set_limits(self._limits, own_user_namespace=directory is None)
+            alone = directory is None
             if directory is not None and self._isolation == "landlock":
-                landlock.confine(directory, self._readable, network=self._network)
-            agent.run(socket.socket(fileno=3), directory, self._readable)
+                alone = landlock.confine(directory, self._readable, network=self._network)
+                others = usage.tasks_of(self._uid) if os.getuid() == self._uid else 0
+                count_against(self._limits, others)
+            server = socket.socket(fileno=3)
+            agent.run(server, directory, self._limits, readable=self._readable, alone=alone)
             status = 0
         except BaseException as error:  # nothing must ever return into the fork server's loop
             with contextlib.suppress(Exception):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import struct
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
-_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 36, 38, 47
+_PR_SET_KEEPCAPS, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 8, 36, 38, 47
+_PR_CAP_AMBIENT_RAISE, _PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
 
 
 class StepError(OSError):
@@ -71,17 +73,45 @@ def set_dumpable(dumpable: bool) -> None:
     prctl(_PR_SET_DUMPABLE, int(dumpable))
 
 
-def forget_capabilities_to_come() -> None:
-    """Empty the sets that capabilities are gained from. Comes before a change of user."""
+def remove_system_v_memory(segment: int) -> None:
+    """Remove a segment by its number; one that is gone is fine."""
+    ipc_rmid = 0
+    try:
+        call(f"remove segment {segment}", "shmctl", segment, ipc_rmid, None)
+    except StepError as error:
+        if error.errno not in (errno.EINVAL, errno.EIDRM):
+            raise
+
+
+def capabilities() -> int:
+    """Return the set of those in force for this process: the bit of each is its number."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return int(file.read().partition("CapEff:")[2].split()[0], 16)
+
+
+def forget_capabilities_to_come(keep: int = 0) -> None:
+    """Empty the sets that capabilities are gained from, but for ``keep``. Comes before a change of user."""
     with contextlib.suppress(StepError):
         for capability in range(64):
-            prctl(_PR_CAPBSET_DROP, capability)  # EINVAL ends the loop at the last one the kernel knows
+            if not keep >> capability & 1:
+                prctl(_PR_CAPBSET_DROP, capability)  # EINVAL ends the loop at the last that the kernel knows
     with contextlib.suppress(StepError):
-        call("ambient", "prctl", _PR_CAP_AMBIENT, ctypes.c_ulong(4), 0, 0, 0)
+        _ambient(_PR_CAP_AMBIENT_CLEAR_ALL, 0)
+    if keep:
+        prctl(_PR_SET_KEEPCAPS, 1)
 
 
-def give_up_capabilities() -> None:
-    """Have no capability, and no program that gives one."""
-    version_3, no_capabilities = 0x20080522, bytes(24)
-    call("capset", "capset", struct.pack("Ii", version_3, 0), no_capabilities)
+def give_up_capabilities(keep: int = 0) -> None:
+    """Have no capability but ``keep``, which programs inherit, and no program that gives one."""
+    version_3 = 0x20080522
+    sets = struct.pack("6I", *(keep & 0xFFFFFFFF,) * 3, *(keep >> 32,) * 3)
+    call("capset", "capset", struct.pack("Ii", version_3, 0), sets)
+    for capability in range(keep.bit_length()):
+        if keep >> capability & 1:
+            _ambient(_PR_CAP_AMBIENT_RAISE, capability)
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _ambient(what: int, capability: int) -> None:
+    call("ambient", "prctl", _PR_CAP_AMBIENT, ctypes.c_ulong(what), ctypes.c_ulong(capability),
+         ctypes.c_ulong(0), ctypes.c_ulong(0))  # fmt: skip

@@ -14,6 +14,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import secrets
 import socket
 import stat
 import struct
@@ -39,6 +40,13 @@ _SCOPE_ABSTRACT_UNIX_SOCKET, _SCOPE_SIGNAL = 1, 2
 _MORE_RIGHTS = (2, 3, 5)
 _ABI_TRUNCATE, _ABI_TCP, _ABI_SCOPES = 3, 4, 6
 
+#: The bits of CHOWN, KILL, SETGID and SETUID, and of the one that stays: the way to Python and to the
+#: session's directory may be root's alone. What may be read and written is up to the rules.
+_DAC_OVERRIDE = 1 << 1
+_FOR_ANOTHER_USER = _DAC_OVERRIDE | 1 << 0 | 1 << 5 | 1 << 6 | 1 << 7
+#: Above what systemd gives to containers; where few IDs are mapped, what no distribution gives to anybody.
+_USER_IDS = ((1_900_000_000, 2_147_000_000), (40_000, 59_000))
+
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
@@ -52,20 +60,22 @@ def abi() -> int:
                           ctypes.c_uint32(_CREATE_RULESET_VERSION))  # fmt: skip
 
 
-def confine(directory: str, readable: list[str], *, network: bool, version: int | None = None) -> None:
+def confine(directory: str, readable: list[str], *, network: bool, version: int | None = None) -> bool:
     """Confine this process, which must have one thread, and all that it starts, for good.
 
     It may read what is at and below ``readable``, and do all below ``directory``. ``network`` leaves it the
     host's network. ``version`` is the ABI to use, by default the kernel's.
 
+    Returns:
+        Whether its signals reach itself and what it starts only.
+
     Raises:
         OSError: a step failed, or ``directory`` is not there.
     """
     version = abi() if version is None else version
-    kernel.forget_capabilities_to_come()
-    kernel.give_up_capabilities()
+    _give_up_privileges(directory)
     rights = (1 << (13 + sum(version >= brought for brought in _MORE_RIGHTS))) - 1
-    rules = _new_rules(version, rights, network=network)
+    rules, alone = _new_rules(version, rights, network=network)
     try:
         _allow(rules, directory, rights)
         for path in readable:
@@ -79,19 +89,52 @@ def confine(directory: str, readable: list[str], *, network: bool, version: int 
         os.close(rules)
     if seccomp.available():
         seccomp.confine(network=network, truncate=version >= _ABI_TRUNCATE)
+    return alone
 
 
-def _new_rules(version: int, rights: int, *, network: bool) -> int:
+def own_user() -> int | None:
+    """Return a user ID for a sandbox that no other process has; ``None`` where that can't be had.
+
+    It is had by root. Another user's processes can't be signalled whatever the ABI, and are counted apart.
+    """
+    if os.getuid() != 0 or kernel.capabilities() & _FOR_ANOTHER_USER != _FOR_ANOTHER_USER:
+        return None
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        mapped = [tuple(map(int, line.split())) for line in file]
+    for lowest, highest in _USER_IDS:
+        if any(first <= lowest and highest < first + count for first, _, count in mapped):
+            return lowest + secrets.randbelow(highest - lowest)
+    return None
+
+
+def _give_up_privileges(directory: str) -> None:
+    user = own_user()
+    if user is None:
+        kernel.forget_capabilities_to_come()
+        kernel.give_up_capabilities()
+        return
+    for folder in (directory, *(entry.path for entry in os.scandir(directory))):
+        os.chown(folder, user, user)
+    kernel.forget_capabilities_to_come(_DAC_OVERRIDE)
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    kernel.give_up_capabilities(_DAC_OVERRIDE)
+
+
+def _new_rules(version: int, rights: int, *, network: bool) -> tuple[int, bool]:
+    """Return a descriptor of empty rules, and whether they close in signals."""
     tcp = 0 if network else _BIND_TCP | _CONNECT_TCP
     scopes = _SCOPE_ABSTRACT_UNIX_SOCKET | _SCOPE_SIGNAL
     fields = 1 + (version >= _ABI_TCP) + (version >= _ABI_SCOPES)
     try:
-        return _create_ruleset(struct.pack("QQQ", rights, tcp, scopes)[: 8 * fields])
+        rules = _create_ruleset(struct.pack("QQQ", rights, tcp, scopes)[: 8 * fields])
+        return rules, version >= _ABI_SCOPES
     except kernel.StepError as error:
         if version < _ABI_SCOPES or error.errno != errno.EINVAL:
             raise
     # Red Hat's 5.14 says that it is ABI 6 and has no scope for signals.
-    return _create_ruleset(struct.pack("QQQ", rights, tcp, _SCOPE_ABSTRACT_UNIX_SOCKET))
+    return _create_ruleset(struct.pack("QQQ", rights, tcp, _SCOPE_ABSTRACT_UNIX_SOCKET)), False
 
 
 def _create_ruleset(attributes: bytes) -> int:
@@ -135,7 +178,7 @@ def readable(shown: list[str]) -> list[str]:
     folders = [*host.system_folders(), *shown, "/proc"]
     if os.getuid() != 0:
         return folders
-    # Root without capabilities still owns the files that hide something from all others.
+    # Root's sandboxes may read what hides something from all others: leave that out.
     folders.remove("/etc")
     return folders + host.readable_by_all("/etc")
 

@@ -19,14 +19,13 @@ import errno
 import fcntl
 import os
 import platform
-import resource
 import socket
 import struct
-from dataclasses import dataclass
 from typing import NoReturn
 
 from . import host, kernel
 from .kernel import StepError
+from .limits import Limits
 
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -44,20 +43,6 @@ INSIDE_ID = 1000
 #: ... and on the host when root runs the server: `nobody`.
 NOBODY = 65534
 HOME = "/home/user"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one sandbox may use."""
-
-    #: Bytes in the sandbox's files, all together (they live in memory).
-    storage_bytes: int = 1 << 30
-    #: Bytes of data in one process. Not the address space: V8 reserves far more than it uses.
-    process_memory_bytes: int = 4 << 30
-    #: Bytes in one file.
-    file_bytes: int = 1 << 30
-    #: Processes and threads of one sandbox.
-    processes: int = 1024
 
 
 def _mount(step: str, source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
@@ -136,7 +121,7 @@ def unshare(*, network: bool) -> None:
 def build_root(root: str, shown: list[str], limits: Limits) -> None:
     """Mount the sandbox's root at the empty directory ``root``. ``shown`` is in it, too."""
     _mount("private mounts", "none", "/", None, _MS_SLAVE | _MS_REC)
-    options = f"size={limits.storage_bytes},mode=0755,nr_inodes=400k"
+    options = f"size={limits.storage_bytes},mode=0755,nr_inodes={limits.files}"
     _mount("tmpfs", "tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV, options)
     old_mask = os.umask(0)
     for path in host.system_folders():
@@ -190,6 +175,9 @@ def loopback_up() -> None:
 def enter_root(root: str) -> None:
     """As process 1 of the sandbox: mount its ``/proc``, make ``root`` the root and forget the old one."""
     _mount("proc", "proc", f"{root}/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    # In a namespace within this one a process could mount, and fill, a file system of its own.
+    with open(f"{root}/proc/sys/user/max_user_namespaces", "w") as file:
+        file.write("0")
     number = _SYS_PIVOT_ROOT.get(platform.machine())
     if number is None:
         raise StepError(f"pivot_root on {platform.machine()}", errno.ENOSYS)
@@ -208,21 +196,6 @@ def drop_privileges() -> None:
         os.setresgid(INSIDE_ID, INSIDE_ID, INSIDE_ID)
         os.setresuid(INSIDE_ID, INSIDE_ID, INSIDE_ID)
     kernel.give_up_capabilities()
-
-
-def apply_limits(limits: Limits, *, isolated: bool) -> None:
-    """Set what this process, and all that it starts, may use."""
-    wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, limits.file_bytes)]
-    if platform.system() == "Linux":  # macOS counts neither
-        wanted.append((resource.RLIMIT_DATA, limits.process_memory_bytes))
-    # Since Linux 5.14 processes are counted per user namespace, before per user: that would be the
-    # whole machine's.
-    if isolated and tuple(map(int, platform.release().split(".")[:2])) >= (5, 14):
-        wanted.append((resource.RLIMIT_NPROC, limits.processes))
-    for what, value in wanted:
-        _, hard = resource.getrlimit(what)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(what, (value, value))
 
 
 def probe(root: str) -> NoReturn:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import boot, wire
@@ -17,6 +17,8 @@ from . import boot, wire
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from .limits import Limits
 
 #: Seconds that a sandbox may take to start or to end: far more than it ever should.
 _START_SECONDS = 20.0
@@ -135,7 +137,13 @@ class ForkServerHandle:
     """The fork server's process, and the socket to it. Made before the event loop runs."""
 
     def __init__(
-        self, isolation: str, directory: Path, *, network: str = "none", remove_directory: bool = False
+        self,
+        isolation: str,
+        directory: Path,
+        *,
+        limits: Limits,
+        network: str = "none",
+        remove_directory: bool = False,
     ) -> None:
         self._directory = directory
         #: Whether the sandboxes' files are in directories of this machine.
@@ -150,6 +158,7 @@ class ForkServerHandle:
                 "directory": str(directory),
                 "root": root,
                 "remove": remove_directory,
+                "limits": asdict(limits),
             }
         )
         with theirs:

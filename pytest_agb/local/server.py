@@ -10,6 +10,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .limits import Limits
 from .sandbox import ForkServerHandle
 from .sessions import SessionRules, Sessions
 
@@ -43,6 +44,8 @@ class ServerConfig:
     network: str = "none"
     #: Whether the directory goes when the server does, however that ends.
     remove_directory: bool = False
+    #: What each sandbox may use.
+    limits: Limits = field(default_factory=Limits)
     host: str = "127.0.0.1"
     #: 0: any free one.
     port: int = 0
@@ -80,6 +83,7 @@ def serve(
             config.data_directory,
             network=config.network,
             remove_directory=config.remove_directory,
+            limits=config.limits,
         )
         with contextlib.closing(fork_server):
             asyncio.run(_serve(config, listener, fork_server, on_ready, keep_running))
