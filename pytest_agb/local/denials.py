@@ -18,6 +18,8 @@ _MAX = 3
 def explain(place: Place, complaints: str) -> str:
     """Return a line for each path that a program complains of and that is closed; ``""`` if there is none."""
     lines = [line for line in complaints.splitlines() if _DENIED.search(line)]
-    paths = dict.fromkeys(path for line in lines for path in _PATH.findall(line))
+    found = (path for line in lines for path in _PATH.findall(line))
+    # The shell's names for connections are no paths.
+    paths = dict.fromkeys(path for path in found if not path.startswith(("/dev/tcp/", "/dev/udp/")))
     reasons = [reason for path in paths if (reason := place.why_closed(path))]
     return "".join(f"pytest-agb: {reason}\n" for reason in reasons[:_MAX])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,11 @@ _LEFT_OPEN = {
     "tmp": "/tmp is not private",
     "processes": "processes can be listed",
 }
+#: What a container needs that shall have sandboxes with namespaces.
+DOCKER_OPTIONS = (
+    "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined "
+    "--security-opt systempaths=unconfined …"
+)
 _SETTINGS = Path("/proc/sys")
 _PROBE_TIMEOUT_SECONDS = 20.0
 
@@ -103,14 +109,15 @@ def _namespaces() -> Obstacle | None:
     number, cause = _failed_step(answer)
     if number is None:
         return Obstacle(f"the probe for namespaces failed: {complaint}")
-    if (obstacle := _switched_off()) is not None:
-        return obstacle
-    if _in_container():
+    setting = _switched_off()
+    if _in_container() and (setting is None or "AppArmor" in setting.cause):
+        # The host's AppArmor restricts what a container's own limits may already forbid.
         return Obstacle(
-            f"this container forbids namespaces ({cause})",
-            "start it with: docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined "
-            "--security-opt systempaths=unconfined …",
+            f"this container forbids namespaces ({cause})" + (f", and {setting.cause}" if setting else ""),
+            (f"{setting.remedy} on the host, and " if setting else "") + f"start it with: {DOCKER_OPTIONS}",
         )
+    if setting is not None:
+        return setting
     return Obstacle(f"the kernel refused a step of the way into namespaces ({cause})")
 
 
@@ -184,7 +191,12 @@ def _switched_off() -> Obstacle | None:
 
 
 def _in_container() -> bool:
-    return Path("/.dockerenv").exists() or Path("/run/.containerenv").exists()
+    # Kubernetes leaves no file.
+    return (
+        Path("/.dockerenv").exists()
+        or Path("/run/.containerenv").exists()
+        or "KUBERNETES_SERVICE_HOST" in os.environ
+    )
 
 
 def _message(obstacles: list[Obstacle]) -> str:

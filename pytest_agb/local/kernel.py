@@ -9,7 +9,8 @@ import os
 import struct
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
-_PR_SET_KEEPCAPS, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 8, 36, 38, 47
+_PR_SET_SECUREBITS, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 28, 36, 38, 47
+_SECBIT_NO_SETUID_FIXUP = 4
 _PR_CAP_AMBIENT_RAISE, _PR_CAP_AMBIENT_CLEAR_ALL = 2, 4
 
 
@@ -98,7 +99,8 @@ def forget_capabilities_to_come(keep: int = 0) -> None:
     with contextlib.suppress(StepError):
         _ambient(_PR_CAP_AMBIENT_CLEAR_ALL, 0)
     if keep:
-        prctl(_PR_SET_KEEPCAPS, 1)
+        # They outlive the change of user, and access(2), which asks for the real user, heeds them.
+        prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP)
 
 
 def give_up_capabilities(keep: int = 0) -> None:

@@ -40,10 +40,10 @@ _SCOPE_ABSTRACT_UNIX_SOCKET, _SCOPE_SIGNAL = 1, 2
 _MORE_RIGHTS = (2, 3, 5)
 _ABI_TRUNCATE, _ABI_TCP, _ABI_SCOPES = 3, 4, 6
 
-#: The bits of CHOWN, KILL, SETGID and SETUID, and of the one that stays: the way to Python and to the
-#: session's directory may be root's alone. What may be read and written is up to the rules.
+#: The bits of CHOWN, KILL, SETGID, SETUID and SETPCAP, and of the one that stays: the way to Python and to
+#: the session's directory may be root's alone. What may be read and written is up to the rules.
 _DAC_OVERRIDE = 1 << 1
-_FOR_ANOTHER_USER = _DAC_OVERRIDE | 1 << 0 | 1 << 5 | 1 << 6 | 1 << 7
+_FOR_ANOTHER_USER = _DAC_OVERRIDE | 1 << 0 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8
 #: Above what systemd gives to containers; where few IDs are mapped, what no distribution gives to anybody.
 _USER_IDS = ((1_900_000_000, 2_147_000_000), (40_000, 59_000))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -161,6 +162,11 @@ def test_its_memory_and_its_storage_are_limited(sandbox: Sandbox) -> None:
     )
     assert "File size limit" in full["stderr"] or "No space left" in full["stderr"]
     assert sandbox.value("1 + 1") == "2"
+
+
+def test_no_namespace_can_be_made_within(sandbox: Sandbox) -> None:
+    code = "import ctypes\nctypes.CDLL(None, use_errno=True).unshare(0x10000000), ctypes.get_errno()"
+    assert sandbox.value(code) == f"(-1, {errno.ENOSPC})"
 
 
 def test_a_signal_to_the_agent_does_not_end_the_session(sandbox: Sandbox) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from localserver import Api, Sandbox, environment, serving
+from localserver import Api, Sandbox, environment, processes_with, serving
 
 from pytest_agb.local import kernel, landlock, seccomp
 
@@ -57,7 +59,8 @@ def test_the_machines_programs_run(landlocked: Sandbox) -> None:
     assert landlocked.tool("write_file", path="x", content="x\n")[0]
     result = landlocked.shell(
         f"{sys.executable} -c 'import json, ssl; print(json.dumps([1]))' && cat <(echo sub) /dev/stdin < x "
-        "&& echo x > /dev/null && : > /dev/null && date > $TMPDIR/date && mv $TMPDIR/date . && ls"
+        "&& test -w $HOME && echo x > /dev/null && : > /dev/null "
+        "&& date > $TMPDIR/date && mv $TMPDIR/date . && ls"
     )
     assert (result["stdout"], result["stderr"]) == ("[1]\nsub\nx\ndate\nx\n", "")
 
@@ -144,6 +147,25 @@ def test_no_socket_can_be_made(landlocked: Sandbox, family: str) -> None:
     assert landlocked.value("import socket\na, b = socket.socketpair()\na.send(b'x')\nb.recv(1)") == "b'x'"
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are x86-64's")
+def test_no_way_leads_around_the_filter(landlocked: Sandbox) -> None:
+    call = "import ctypes\nctypes.CDLL(None, use_errno=True).syscall({}, 0, 0), ctypes.get_errno()"
+    io_uring_setup, getpid_of_x32 = 425, 0x40000000 + 39
+    for number in (io_uring_setup, getpid_of_x32):
+        assert landlocked.value(call.format(number)) == f"(-1, {errno.ENOSYS})"
+    # mov eax, 20 (getpid of i386); int 0x80; ret
+    program = "b8 14 00 00 00 cd 80 c3"
+    code = (
+        "import ctypes, mmap\n"
+        f"program, area = bytes.fromhex({program!r}), mmap.mmap(-1, 4096, prot=7)\n"
+        "area.write(program)\n"
+        "ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(area)))()"
+    )
+    if subprocess.run([sys.executable, "-c", code]).returncode:
+        pytest.skip("this kernel runs no 32-bit programs")
+    assert landlocked.value(code) == str(-errno.ENOSYS)
+
+
 def test_memory_that_outlives_its_processes_is_refused(landlocked: Sandbox) -> None:
     code = "import ctypes\nctypes.CDLL(None, use_errno=True).shmget(0, 4096, 0o1600), ctypes.get_errno()"
     assert landlocked.value(code) == f"(-1, {errno.ENOSYS})"
@@ -165,8 +187,31 @@ def test_each_of_roots_sessions_is_a_user_of_its_own(landlocked_api: Api) -> Non
         ]
         assert users[0] != users[1]
         assert not {"0", str(os.getuid())} & {user.split(",")[0].strip("(") for user in users}
+        # The kernel says so to programs that ask before they try, git for one.
+        assert one.value("import os\nos.access(os.path.expanduser('~'), os.W_OK | os.X_OK)") == "True"
         # It owns what is its own, so programs that ask for that are content.
         assert one.shell("stat -c %u $HOME $TMPDIR | sort -u")["stdout"].strip() in users[0]
+
+
+#: Docker's own set, and none.
+DOCKERS = (
+    "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,"
+    "+sys_chroot,+mknod,+audit_write,+setfcap"
+)
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="it takes root, and setpriv")
+@pytest.mark.parametrize("capabilities", [DOCKERS, "-all"])
+def test_a_containers_root_can_serve_with_what_capabilities_it_has(capabilities: str, secret: Path) -> None:
+    prefix = ("setpriv", f"--bounding-set={capabilities}", "--inh-caps=-all", "env")
+    with serving("--isolation", "landlock", prefix=prefix) as server:
+        api = Api(server)
+        with api.http, api.session() as sandbox:
+            result = sandbox.shell(f"echo x > x && cat x; cat {secret}; cat /etc/shadow; sleep 77431 &")
+            assert result["stdout"] == "x\n"
+            assert result["stderr"].count("Permission denied") == 2
+            assert sandbox.value("import decimal, os\nos.stat('x').st_uid == os.getuid()") == "True"
+        assert processes_with("77431") == []
 
 
 _ATTEMPT = """

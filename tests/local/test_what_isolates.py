@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from localserver import FORBIDDEN, Api, command, environment, serving, without_landlock
 
 from pytest_agb import namespace_signs
-from pytest_agb.local import isolation, seccomp
+from pytest_agb.local import isolation, kernel, landlock, seccomp
 
 needs_filters = pytest.mark.skipif(not seccomp.available(), reason="no filter for this processor")
 
@@ -33,7 +34,8 @@ def test_without_namespaces_auto_takes_landlock_and_says_what_it_holds() -> None
         api = Api(server)
         with api.http, api.session() as sandbox:
             assert sandbox.value("6 * 7") == "42"
-            assert "Permission denied" in sandbox.shell("ls /root")["stderr"]
+            for command in ("ls /root", "cat /etc/shadow"):
+                assert "Permission denied" in sandbox.shell(command)["stderr"]
         server.process.terminate()
         assert server.process.stderr is not None
         said = server.process.stderr.read()
@@ -116,14 +118,34 @@ def test_the_setting_that_forbids_namespaces_is_named_with_the_command_that_lift
     monkeypatch.setattr(isolation, "_SETTINGS", tmp_path / "sys")
     monkeypatch.setattr(namespace_signs, "_PROC", tmp_path)
     monkeypatch.setattr(isolation, "_probe", lambda _: (1, f"{errno.EPERM} mounts", ""))
+    monkeypatch.setattr(isolation, "_in_container", lambda: False)
 
     obstacle = isolation._namespaces.__wrapped__()
     assert obstacle is not None
     assert f"{name} is {value}" in obstacle.cause
     assert obstacle.remedy == remedy
+    monkeypatch.setattr(isolation, "_in_container", lambda: True)
+    in_container = isolation._namespaces.__wrapped__()
+    assert in_container is not None
+    assert remedy in in_container.remedy
+    # A container's own limits come first: the host's AppArmor may be a reason besides.
+    assert (isolation.DOCKER_OPTIONS in in_container.remedy) is name.startswith("kernel.apparmor")
     assert namespace_signs.are_doubtful()
     setting.write_text("12345\n")
     assert not namespace_signs.are_doubtful()
+
+
+def test_a_containers_limits_are_named_with_the_options_that_lift_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(isolation, "_SETTINGS", tmp_path)
+    monkeypatch.setattr(isolation, "_probe", lambda _: (1, f"{errno.EPERM} unshare", ""))
+    monkeypatch.setattr(isolation, "_in_container", lambda: True)
+    obstacle = isolation._namespaces.__wrapped__()
+    assert obstacle == (
+        "this container forbids namespaces (unshare: EPERM)",
+        f"start it with: {isolation.DOCKER_OPTIONS}",
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,6 +164,20 @@ def test_the_signs_of_a_container_are_seen(
     (tmp_path / "self").mkdir()
     (tmp_path / file).write_text(text)
     assert namespace_signs.are_doubtful() is doubtful
+
+
+def test_what_the_kernel_offers_is_used() -> None:
+    """Tests of isolation are skipped where there is none; it must be the machine that has none."""
+    try:
+        landlock.abi()
+    except kernel.StepError:
+        pass
+    else:
+        assert isolation.obstacle_to("landlock") is None
+    # What util-linux can do, we can.
+    if shutil.which("unshare"):
+        offered = subprocess.run(["unshare", "-Urmpfn", "--mount-proc", "true"], capture_output=True)
+        assert offered.returncode or isolation.obstacle_to("namespaces") is None
 
 
 def test_what_is_no_choice_is_refused() -> None:

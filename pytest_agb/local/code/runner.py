@@ -215,7 +215,9 @@ class CodeRunner:
         formats, call.bundle = call.bundle, {}
         call.result_bytes += sum(map(len, formats.values()))
         if call.result_bytes > _MAX_RESULT_BYTES:
-            call.note = f"[results truncated: more than {_MAX_RESULT_BYTES} bytes in one call]\n"
+            truncated = f"[results truncated: more than {_MAX_RESULT_BYTES} bytes in one call]\n"
+            if truncated not in call.note:
+                call.note += truncated
             return
         bundle = {name: _from_bytes(name, body) for name, body in formats.items()}
         if not call.stream:
