@@ -8,6 +8,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from pytest_agb.settings import LOCAL_ISOLATIONS, LOCAL_NETWORKS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -90,9 +92,15 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
     )
     serve.add_argument(
         "--isolation",
-        choices=("auto", "any", "namespaces", "none"),
+        choices=LOCAL_ISOLATIONS,
         default="auto",
         help="how sandboxes are kept apart (default: %(default)s, which refuses where nothing can)",
+    )
+    serve.add_argument(
+        "--network",
+        choices=LOCAL_NETWORKS,
+        default="none",
+        help="network of the sandboxes, host is this machine's (default: %(default)s)",
     )
     for option, default, help in (
         ("--idle-timeout", 300.0, "without a call until a session is released, where its creator names none"),
@@ -168,9 +176,11 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     def announce(url: str) -> None:
         print(f"AGB_ENDPOINT={url}\nAGB_API_KEY={key}", flush=True)
-        notice = f" {isolation.NOT_ISOLATED}." if chosen == "none" else ""
+        notice = isolation.notice(chosen, arguments.network)
         print(
-            f"Serving sandboxes, isolation: {chosen}.{notice} Ctrl-C ends them.", file=sys.stderr, flush=True
+            f"Serving sandboxes, isolation: {chosen}. {notice}{'. ' if notice else ''}Ctrl-C ends them.",
+            file=sys.stderr,
+            flush=True,
         )
 
     directory = Path(tempfile.mkdtemp(prefix="pytest-agb-"))
@@ -178,6 +188,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         config = server.ServerConfig(
             api_key=key,
             isolation=chosen,
+            network=arguments.network,
             data_directory=directory,
             remove_directory=True,
             port=arguments.port,

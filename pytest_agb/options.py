@@ -12,7 +12,14 @@ import pytest
 from pytest_agb import labels as label_rules
 from pytest_agb.ci import ci_run
 from pytest_agb.environment import EnvironmentValueError, read_account
-from pytest_agb.settings import CLOUD, LOCAL, MAX_LIFETIME_SECONDS, Settings
+from pytest_agb.settings import (
+    CLOUD,
+    LOCAL,
+    LOCAL_ISOLATIONS,
+    LOCAL_NETWORKS,
+    MAX_LIFETIME_SECONDS,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,7 +27,6 @@ if TYPE_CHECKING:
 SCOPES = ("function", "class", "module", "package", "session")
 BACKENDS = ("auto", CLOUD, LOCAL)
 REUSES = ("never", "reset", "always")
-ISOLATIONS = ("auto", "any", "namespaces", "none")
 DEFAULT_IMAGE = "agb-code-space-1"
 #: The keeper keeps what is in use alive, so that this is how long an orphan without a keeper lives.
 DEFAULT_IDLE_TIMEOUT_SECONDS = 120
@@ -132,9 +138,14 @@ _OPTIONS = (
     ),
     _Option(
         "local-isolation",
-        "|".join(ISOLATIONS),
-        "how local sandboxes are isolated: auto (default) uses namespaces or refuses, "
+        "|".join(LOCAL_ISOLATIONS),
+        "how local sandboxes are isolated: auto (default) uses namespaces, else landlock, or refuses; "
         "any runs without isolation rather than refuse, none asks for that",
+    ),
+    _Option(
+        "local-network",
+        "|".join(LOCAL_NETWORKS),
+        "network of local sandboxes: none (default), or host, this machine's",
     ),
 )
 
@@ -234,7 +245,8 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
         renew=_switch(sources.one("renew", "false")),
         sweep=_switch(sources.one("sweep", "false")),
         times=_remembered_times(config, backend),
-        local_isolation=_choice(sources.one("local-isolation", "auto"), ISOLATIONS),
+        local_isolation=_choice(sources.one("local-isolation", "auto"), LOCAL_ISOLATIONS),
+        local_network=_choice(sources.one("local-network", "none"), LOCAL_NETWORKS),
         endpoint=account.endpoint if backend == CLOUD else "",
         timeout_seconds=account.timeout_seconds,
         api_key=account.api_key if backend == CLOUD else secrets.token_urlsafe(32),

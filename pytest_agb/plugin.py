@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agb import attendance, hookspecs, marker, options, rundir
+from pytest_agb import attendance, hookspecs, marker, namespace_signs, options, rundir
 from pytest_agb.attendance import Attendance
 from pytest_agb.fixtures import (
     _agb_pool,
@@ -109,13 +109,22 @@ def _describe_backend(settings: Settings) -> str:
 
 
 def _isolation_notice(settings: Settings) -> list[str]:
-    """With ``any`` or ``none`` commands may see this machine: that must not go unnoticed."""
-    if settings.backend == CLOUD or settings.local_isolation not in ("any", "none"):
+    """Say what is less than full isolation. A look costs time, so there is a sign for it or none is taken."""
+    if settings.backend == CLOUD:
         return []
-    from pytest_agb.local import isolation  # only where it was asked for: start-up time
+    if (
+        settings.local_isolation in ("auto", "namespaces")
+        and settings.local_network == "none"
+        and not namespace_signs.are_doubtful()
+    ):
+        return []
+    from pytest_agb.local import isolation  # only where there may be something to say: start-up time
 
-    in_force = isolation.choose(settings.local_isolation)
-    return [f"agb: {isolation.NOT_ISOLATED}"] if in_force == "none" else []
+    try:
+        notice = isolation.notice(isolation.choose(settings.local_isolation), settings.local_network)
+    except isolation.IsolationUnavailable:
+        return []  # the tests that ask for a session say it, and others have no need of one
+    return [f"agb: {notice}"] if notice else []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 CLOUD = "cloud"
 LOCAL = "local"
+#: How local sandboxes may be kept apart, see `pytest_agb.local.isolation`.
+LOCAL_ISOLATIONS = ("auto", "any", "namespaces", "landlock", "none")
+#: The network that isolated sandboxes have: one of their own with nothing in it, or this machine's.
+LOCAL_NETWORKS = ("none", "host")
 
 #: Seconds that the service keeps a session at the most, where nothing else is configured
 #: (docs/session/lifecycle.md of the official SDK).
@@ -41,7 +45,7 @@ class Settings:
     scope: str
     #: Seconds without a call after which the service releases a session by itself.
     idle_timeout: int
-    #: ``auto``, ``any``, ``namespaces`` or ``none``; of the local backend only.
+    #: One of `LOCAL_ISOLATIONS`; of the local backend only.
     local_isolation: str
     #: Base URL of the service; of the cloud backend only.
     endpoint: str
@@ -71,6 +75,8 @@ class Settings:
     sweep: bool = False
     #: Seconds that a create, a lease and a delete took in the last run, where that is known.
     times: tuple[float, float, float] | None = None
+    #: One of `LOCAL_NETWORKS`; of the local backend only.
+    local_network: str = "none"
 
     def to_wire(self) -> dict[str, Any]:
         """Plain values, such as xdist can send to a worker. Holds the key: for that channel only."""

@@ -19,10 +19,21 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_agb.local.limits import Limits
+
 IMAGE = "agb-code-space-1"
 _ROOT = Path(__file__).parent.parent
 #: Runs a command in a user namespace in which no other can be made.
 FORBIDDEN = ("unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces; exec "$@"', "sh")
+
+
+def without_landlock(number: int) -> tuple[str, ...]:
+    """Runs a command for which Landlock's first system call ends with this error."""
+    code = (
+        "import os, sys; from pytest_agb.local import kernel, seccomp; kernel.prctl(38, 1); "
+        f"seccomp.refuse({{444: {number}}}); os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    return (sys.executable, "-c", code)
 
 
 @dataclass
@@ -46,11 +57,29 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **secrets, **more}
 
 
+# Limits are no option of `serve`: what tests may use up is much less than what sandboxes may.
+_WITH_LIMITS = """
+import functools, sys
+from pytest_agb import cli
+from pytest_agb.local import limits, server
+server.ServerConfig = functools.partial(server.ServerConfig, limits=limits.{limits!r})
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
 @contextmanager
-def serving(*arguments: str, prefix: tuple[str, ...] = (), python: str = sys.executable) -> Iterator[Server]:
+def serving(
+    *arguments: str,
+    prefix: tuple[str, ...] = (),
+    python: str = sys.executable,
+    limits: Limits | None = None,
+) -> Iterator[Server]:
     """Run a server with these arguments, under the command ``prefix`` if one is given."""
+    line = command(*arguments, python=python)
+    if limits is not None:
+        line[1:3] = ["-c", _WITH_LIMITS.format(limits=limits)]
     process = subprocess.Popen(
-        [*prefix, *command(*arguments, python=python)],
+        [*prefix, *line],
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     with process:

@@ -21,13 +21,16 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import files, namespaces, processes, wire
+from . import files, kernel, namespaces, processes, usage, wire
 from .code.runner import CodeRunner
 from .shell import ShellJob
+from .watch import Watch
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from .limits import Limits
 
 #: Everything that a process in a sandbox finds in its environment; the paths differ by isolation.
 _ENVIRONMENT = {"LANG": "C.UTF-8", "TERM": "dumb", "USER": "user", "LOGNAME": "user", "SHELL": "/bin/bash"}
@@ -50,14 +53,18 @@ class Job(Protocol):
 class Agent:
     """The loop, and what it looks after."""
 
-    def __init__(self, connection: socket.socket, place: files.Place) -> None:
+    def __init__(self, connection: socket.socket, place: files.Place, limits: Limits, *, alone: bool) -> None:
         self.place = place
+        self._alone = alone
+        self._killed = (0.0, "")
         self._connection = connection
         self._decoder = wire.Decoder()
         self._selector = selectors.DefaultSelector()
         self._jobs: list[Job] = []
         self._ending = False
         self._runners: dict[str, CodeRunner] = {}
+        if usage.has_children_files():
+            self._jobs.append(Watch(self, limits))
         self._wake_read, self._wake_write = os.pipe()
 
     def run(self) -> None:
@@ -111,6 +118,21 @@ class Agent:
         with contextlib.suppress(ValueError):
             self._jobs.remove(job)
 
+    def kill_all(self, reason: str) -> None:
+        """Kill everything that runs here; what dies of it is told ``reason`` by `why_killed`."""
+        self._killed = (time.monotonic(), reason)
+        if self._alone:
+            # All at once, however fast they multiply. Signals from here reach nobody else.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+        else:
+            processes.kill_tree(os.getpid(), and_root=False)
+
+    def why_killed(self, since: float, status: int) -> str:
+        """Return why `kill_all` has ended what started at ``since`` and ended with ``status``, or ``""``."""
+        when, reason = self._killed
+        return reason if status == -signal.SIGKILL and when >= since else ""
+
     # ------------------------------------------------------------------ events
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -120,7 +142,8 @@ class Agent:
             self._ending = True
 
     def _on_terminate(self, *_: object) -> None:
-        self._ending = True
+        self.end()
+        os._exit(0)
 
     def _on_wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -175,22 +198,33 @@ class Agent:
     def end(self) -> None:
         """End everything that runs here. With namespaces the kernel does that when we exit."""
         if os.getpid() != 1:
-            processes.kill_tree(os.getpid(), and_root=False)
+            self.kill_all("the session ended")
 
 
-def run(connection: socket.socket, directory: str | None) -> None:
-    """Be the agent. ``directory`` is the session's own where there are no namespaces, else ``None``."""
+def run(
+    connection: socket.socket,
+    directory: str | None,
+    limits: Limits,
+    *,
+    readable: Sequence[str] = (),
+    alone: bool = False,
+) -> None:
+    """Be the agent. ``directory`` is the session's own where there are no namespaces, else ``None``.
+
+    Under Landlock ``readable`` are the folders outside that it may read. ``alone`` says that signals reach
+    only this process and those it starts.
+    """
     if sys.platform.startswith("linux"):
-        namespaces.set_dumpable(False)
+        kernel.set_dumpable(False)
         if directory is not None:
-            namespaces.adopt_orphans()
-    place = files.Place(directory, namespaces.HOME)
+            kernel.adopt_orphans()
+    place = files.Place(directory, namespaces.HOME, readable)
     os.environ.clear()
     os.environ.update(_ENVIRONMENT)
     os.environ.update(HOME=place.home, TMPDIR=place.temporary, PWD=place.home, PATH=_search_path(directory))
     os.umask(0o022)
     os.chdir(place.home)
-    agent = Agent(connection, place)
+    agent = Agent(connection, place, limits, alone=alone)
     try:
         agent.run()
     finally:

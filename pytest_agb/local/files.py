@@ -22,10 +22,13 @@ from typing import TYPE_CHECKING, Any
 from . import metrics, search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 #: Bytes that one `read_file` returns at most; a client reads large files in pieces.
 MAX_READ_BYTES = 64 * 1024 * 1024
+
+#: Where programs put what is for a while, all of it the machine's where namespaces are not to be had.
+_TEMPORARY = ("/tmp/", "/var/tmp/", "/dev/shm/")
 
 
 class FileToolError(Exception):
@@ -36,12 +39,16 @@ class Place:
     """Where the session's files are, and which paths it may name.
 
     With namespaces the root is the session's own, and the kernel keeps it in. Without, the session has a
-    directory: ``/tmp/x`` and ``/home/user/x`` are found inside it, and nothing outside can be named.
+    directory: ``/tmp/x`` and ``/home/user/x`` are found inside it, and outside only what is ``readable`` can
+    be named.
     """
 
-    def __init__(self, directory: str | None, home: str) -> None:
+    def __init__(self, directory: str | None, home: str, readable: Sequence[str] = ()) -> None:
         self._virtual = {"/tmp": "tmp", home: "home"}
+        self._readable = [os.path.realpath(path) for path in readable]
         self.directory = os.path.realpath(directory) if directory is not None else None
+        #: Whether the session's files are more or larger than they may be.
+        self.is_full: Callable[[], bool] = lambda: False
         if self.directory is None:
             self.home, self.temporary = home, "/tmp"
         else:
@@ -70,19 +77,36 @@ class Place:
                 if path == prefix or path.startswith(prefix + "/"):
                     real = os.path.join(self.directory, name) + path[len(prefix) :]
         parent, name = os.path.split(real)
-        if follow or name in ("", ".", ".."):
-            resolved = os.path.realpath(real)
-        else:
-            resolved = os.path.join(os.path.realpath(parent), name)
-        if not self._inside(resolved):
-            raise FileToolError(f"permission denied: {path} is outside of the session's directory")
+        follow = follow or name in ("", ".", "..")
+        resolved = _real(real) if follow else os.path.join(_real(parent), name)
+        if not self._is_open(resolved):
+            raise FileToolError(f"permission denied: {self._outside(path)}")
         if not making and not _steps_back_exist(real):
             raise FileToolError(f"not found: {path}")
         return resolved
 
-    def _inside(self, path: str) -> bool:
+    def _is_open(self, real: str) -> bool:
         assert self.directory is not None
-        return path == self.directory or path.startswith(self.directory + os.sep)
+        return any(f"{real}/".startswith(f"{folder}/") for folder in (self.directory, *self._readable))
+
+    def why_closed(self, path: str) -> str:
+        """Return why Landlock keeps commands from an absolute path, ``""`` if it does not."""
+        closed = self._readable and not self._is_open(_real(path))
+        return self._outside(path) if closed else ""
+
+    def _outside(self, path: str) -> str:
+        if not self._readable:
+            return f"{path} is outside of the session's directory"
+        if f"{os.path.normpath(path)}/".startswith(_TEMPORARY):
+            return f"{path}: /tmp is not private here; use $TMPDIR (file calls: /tmp) or a relative path"
+        return f"{path} is outside of the session's directory and the system's folders"
+
+
+def _real(path: str) -> str:
+    try:
+        return os.path.realpath(path)
+    except OSError:  # another process's link in /proc, closed to us
+        return os.path.normpath(path)
 
 
 def _steps_back_exist(path: str) -> bool:
@@ -223,6 +247,8 @@ def write_file(place: Place, arguments: dict[str, Any]) -> str:
     path, mode = arguments["path"], arguments["mode"]
     data = arguments["content"].encode("utf-8", "surrogatepass")
     flags = {"overwrite": os.O_TRUNC, "append": os.O_APPEND, "create_new": os.O_EXCL}[mode]
+    if place.is_full():
+        raise FileToolError(f"no space left in the sandbox: {path}")
     real = place.resolve(path)
     parent = os.path.dirname(real.rstrip("/"))
     if not os.path.isdir(parent):

@@ -27,7 +27,8 @@ import sys
 import time
 from typing import NoReturn
 
-from . import agent, namespaces, processes, wire
+from . import agent, host, kernel, landlock, namespaces, processes, usage, wire
+from .limits import Limits, count_against, set_limits
 
 #: Seconds that the agent of a sandbox without namespaces gets to end its processes before it is killed.
 _FAREWELL_SECONDS = 2.0
@@ -51,17 +52,27 @@ class ForkServer:
     """The sandboxes that live, by session; one loop over the server's socket and SIGCHLD."""
 
     def __init__(
-        self, server: socket.socket, *, isolation: str, directory: str, root: str | None, remove: bool
+        self,
+        server: socket.socket,
+        *,
+        isolation: str,
+        network: bool,
+        directory: str,
+        root: str | None,
+        remove: bool,
+        limits: dict[str, int],
     ) -> None:
         self._server = server
-        self._isolated = isolation == "namespaces"
+        self._isolation = isolation
+        self._network = network
         self._directory = directory
         self._root = root
         self._remove = remove
         self._agents: dict[int, str] = {}
         self._farewells: dict[int, float] = {}
-        self._limits = namespaces.Limits()
-        self._prefixes = namespaces.python_prefixes() if self._isolated else []
+        self._limits = Limits(**limits)
+        self._shown = host.python_prefixes() + (host.resolver_file() if network else [])
+        self._readable = landlock.readable(self._shown) if isolation == "landlock" else []
         self._uid, self._gid = os.getuid(), os.getgid()
         self._wake_read, self._wake_write = os.pipe()
 
@@ -74,7 +85,7 @@ class ForkServer:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         if sys.platform.startswith("linux"):
-            namespaces.adopt_orphans()
+            kernel.adopt_orphans()
         decoder = wire.Decoder()
         descriptors: list[int] = []
         while True:
@@ -117,7 +128,7 @@ class ForkServer:
             self._farewells.pop(pid, None)
             session = self._agents.pop(pid, None)
             if session is not None:
-                if not self._isolated:
+                if self._isolation != "namespaces":
                     self._kill_strays()
                 with contextlib.suppress(OSError):
                     self._server.sendall(wire.encode({"gone": session}))
@@ -125,17 +136,17 @@ class ForkServer:
     def _kill_strays(self) -> None:
         """Kill what a dead agent left behind: we have adopted it. A last look finds nothing."""
         while found := processes.strays(os.getpid(), set(self._agents)):
-            for pid in found:
-                processes.kill_tree(pid)
+            processes.kill_all(found)
 
     def _kill(self, session: str) -> None:
         for pid, name in self._agents.items():
             if name == session:
-                if self._isolated:
+                if self._isolation == "namespaces":
                     # Process 1 of its namespace: the kernel kills all others before it lets us reap it.
                     os.kill(pid, signal.SIGKILL)
                 else:
                     os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, signal.SIGCONT)  # whoever stopped it
                     self._farewells[pid] = time.monotonic() + _FAREWELL_SECONDS
                 return
         self._server.sendall(wire.encode({"gone": session}))
@@ -156,21 +167,21 @@ class ForkServer:
 
     def _spawn(self, session: str, connection: socket.socket) -> None:
         try:
-            if self._isolated:
-                pid = self._spawn_isolated(connection)
+            if self._isolation == "namespaces":
+                pid = self._spawn_in_namespaces(connection)
             else:
                 pid = os.fork()
                 if pid == 0:
                     self._become_agent(connection, os.path.join(self._directory, session))
             self._agents[pid] = session
         except OSError as error:
-            step = f"{error.step}: " if isinstance(error, namespaces.StepError) else ""
+            step = f"{error.step}: " if isinstance(error, kernel.StepError) else ""
             with contextlib.suppress(OSError):
                 connection.sendall(wire.encode({"failed": f"{step}{error.strerror or error}"}))
         finally:
             connection.close()
 
-    def _spawn_isolated(self, connection: socket.socket) -> int:
+    def _spawn_in_namespaces(self, connection: socket.socket) -> int:
         """Fork a launcher that enters the namespaces and forks the agent; return the agent's pid.
 
         The launcher leaves at once, and its child becomes ours. Only then may the agent ask to die with
@@ -207,27 +218,28 @@ class ForkServer:
     def _expect(report: int, step: str) -> str:
         """Read the launcher's next report: a line that starts with ``ok``, or an error number and a step."""
         if not select.select([report], [], [], _UNSHARE_SECONDS)[0]:
-            raise namespaces.StepError(f"{step} took too long", 110)
+            raise kernel.StepError(f"{step} took too long", 110)
         line = b""
         while not line.endswith(b"\n"):
             piece = os.read(report, 1)
             if not piece:
-                raise namespaces.StepError(f"{step}: the process died", 10)
+                raise kernel.StepError(f"{step}: the process died", 10)
             line += piece
         word, _, rest = line.decode().strip().partition(" ")
         if word != "ok":
-            raise namespaces.StepError(rest, int(word))
+            raise kernel.StepError(rest, int(word))
         return rest
 
     def _launch(self, connection: socket.socket, report: int, mapped: int) -> NoReturn:
         try:
-            namespaces.unshare()
+            namespaces.unshare(network=self._network)
             os.write(report, b"ok\n")
             if not os.read(mapped, 1):
                 os._exit(1)
             assert self._root is not None
-            namespaces.build_root(self._root, self._prefixes, self._limits)
-            namespaces.loopback_up()
+            namespaces.build_root(self._root, self._shown, self._limits)
+            if not self._network:
+                namespaces.loopback_up()
             socket.sethostname("agb-local")
             agent_pid = os.fork()
             if agent_pid == 0:
@@ -238,7 +250,7 @@ class ForkServer:
             os.write(report, f"ok {agent_pid}\n".encode())
             os._exit(0)
         except OSError as error:
-            step = error.step if isinstance(error, namespaces.StepError) else (error.filename or "set-up")
+            step = error.step if isinstance(error, kernel.StepError) else (error.filename or "set-up")
             with contextlib.suppress(OSError):
                 os.write(report, f"{error.errno or 0} {step}\n".encode())
         os._exit(1)
@@ -247,9 +259,9 @@ class ForkServer:
         try:
             namespaces.enter_root(root)
             namespaces.drop_privileges()
-            namespaces.die_with_parent()
+            kernel.die_with_parent()
         except OSError as error:
-            step = error.step if isinstance(error, namespaces.StepError) else "enter"
+            step = error.step if isinstance(error, kernel.StepError) else "enter"
             with contextlib.suppress(OSError):
                 connection.sendall(wire.encode({"failed": f"{step}: {error.strerror}"}))
             os._exit(1)
@@ -269,8 +281,14 @@ class ForkServer:
             os.dup2(keep, 3, inheritable=False)
             os.closerange(4, 1 << 16)
             connection.detach()
-            namespaces.apply_limits(self._limits, isolated=directory is None)
-            agent.run(socket.socket(fileno=3), directory)
+            set_limits(self._limits, own_user_namespace=directory is None)
+            alone = directory is None
+            if directory is not None and self._isolation == "landlock":
+                alone = landlock.confine(directory, self._readable, network=self._network)
+                others = usage.tasks_of(self._uid) if os.getuid() == self._uid else 0
+                count_against(self._limits, others)
+            server = socket.socket(fileno=3)
+            agent.run(server, directory, self._limits, readable=self._readable, alone=alone)
             status = 0
         except BaseException as error:  # nothing must ever return into the fork server's loop
             with contextlib.suppress(Exception):

@@ -9,7 +9,7 @@ whoever runs the server. Steps and their order::
 """
 
 # Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
-# ruff: noqa: PTH101, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH115, PTH208, PTH211
+# ruff: noqa: PTH101, PTH103, PTH108, PTH110, PTH112, PTH113, PTH114, PTH115, PTH120, PTH211
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ import errno
 import fcntl
 import os
 import platform
-import resource
 import socket
 import struct
-from dataclasses import dataclass
 from typing import NoReturn
+
+from . import host, kernel
+from .kernel import StepError
+from .limits import Limits
 
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT = 1, 2, 4, 8, 32
 _MS_BIND, _MS_REC, _MS_SLAVE = 4096, 16384, 1 << 19
 _MNT_DETACH = 2
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
-_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 36, 38, 47
 _SYS_MOUNT_SETATTR = 442  # the same number on every architecture
 _SYS_PIVOT_ROOT = {
     "x86_64": 155, "aarch64": 41, "riscv64": 41, "loongarch64": 41, "i686": 217, "armv7l": 218,
@@ -45,69 +45,9 @@ NOBODY = 65534
 HOME = "/home/user"
 
 
-class StepError(OSError):
-    """A step of the set-up failed; ``step`` names it."""
-
-    def __init__(self, step: str, number: int) -> None:
-        super().__init__(number, os.strerror(number))
-        self.step = step
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one sandbox may use."""
-
-    #: Bytes in the sandbox's files, all together (they live in memory).
-    storage_bytes: int = 1 << 30
-    #: Bytes of data in one process. Not the address space: V8 reserves far more than it uses.
-    process_memory_bytes: int = 4 << 30
-    #: Bytes in one file.
-    file_bytes: int = 1 << 30
-    #: Processes and threads of one sandbox.
-    processes: int = 1024
-
-
-_libc: ctypes.CDLL | None = None
-
-
-def _call(step: str, function: str, *arguments: object) -> int:
-    global _libc
-    if _libc is None:
-        _libc = ctypes.CDLL(None, use_errno=True)
-    result = getattr(_libc, function)(*arguments)
-    if result < 0:
-        raise StepError(step, ctypes.get_errno())
-    return int(result)
-
-
-def prctl(option: int, argument: int = 0) -> None:
-    """Call ``prctl`` with one argument.
-
-    Raises:
-        StepError: the kernel refused.
-    """
-    _call(f"prctl({option})", "prctl", option, ctypes.c_ulong(argument), ctypes.c_ulong(0), ctypes.c_ulong(0),
-          ctypes.c_ulong(0))  # fmt: skip
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent dies. A change of credentials forgets that."""
-    prctl(_PR_SET_PDEATHSIG, 9)
-
-
-def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent dies."""
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
-
-
-def set_dumpable(dumpable: bool) -> None:
-    """Decide whether other processes of the same user may look into this one through ``/proc``."""
-    prctl(_PR_SET_DUMPABLE, int(dumpable))
-
-
 def _mount(step: str, source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
-    _call(step, "mount", os.fsencode(source), os.fsencode(target), kind.encode() if kind else None,
-          ctypes.c_ulong(flags), data.encode() or None)  # fmt: skip
+    kernel.call(step, "mount", os.fsencode(source), os.fsencode(target), kind.encode() if kind else None,
+                ctypes.c_ulong(flags), data.encode() or None)  # fmt: skip
 
 
 def _read_only(target: str) -> None:
@@ -115,8 +55,8 @@ def _read_only(target: str) -> None:
     attributes = struct.pack("QQQQ", _MS_RDONLY | _MS_NOSUID | _MS_NODEV, 0, 0, 0)
     at_fdcwd, at_recursive = -100, 0x8000
     try:
-        _call("mount_setattr", "syscall", ctypes.c_long(_SYS_MOUNT_SETATTR), at_fdcwd, os.fsencode(target),
-              at_recursive, attributes, ctypes.c_size_t(len(attributes)))  # fmt: skip
+        kernel.syscall("mount_setattr", _SYS_MOUNT_SETATTR, at_fdcwd, os.fsencode(target), at_recursive,
+                       attributes, ctypes.c_size_t(len(attributes)))  # fmt: skip
     except StepError as error:
         if error.errno != errno.ENOSYS:
             raise
@@ -134,7 +74,11 @@ def _read_only(target: str) -> None:
 
 def _bind_read_only(source: str, root: str) -> None:
     target = root + source
-    os.makedirs(target, mode=0o755, exist_ok=True)
+    if os.path.isdir(source):
+        os.makedirs(target, mode=0o755, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o644))
     _mount(f"bind {source}", source, target, None, _MS_BIND | _MS_REC)
     _read_only(target)
 
@@ -168,27 +112,23 @@ def write_id_maps(pid: int, uid: int, gid: int) -> None:
             raise StepError(f"{kind} map", error.errno or 0) from error
 
 
-def unshare() -> None:
-    """Leave the host's user, mount, process, IPC, host name and network namespaces."""
-    flags = _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS | _CLONE_NEWNET
-    _call("unshare", "unshare", flags)
+def unshare(*, network: bool) -> None:
+    """Leave the host's user, mount, process, IPC, host name and network namespaces; ``network`` is kept."""
+    flags = _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS
+    kernel.call("unshare", "unshare", flags if network else flags | _CLONE_NEWNET)
 
 
-def build_root(root: str, prefixes: list[str], limits: Limits) -> None:
-    """Mount the sandbox's root at the empty directory ``root``; ``prefixes`` are where Python lives."""
+def build_root(root: str, shown: list[str], limits: Limits) -> None:
+    """Mount the sandbox's root at the empty directory ``root``. ``shown`` is in it, too."""
     _mount("private mounts", "none", "/", None, _MS_SLAVE | _MS_REC)
-    options = f"size={limits.storage_bytes},mode=0755,nr_inodes=400k"
+    options = f"size={limits.storage_bytes},mode=0755,nr_inodes={limits.files}"
     _mount("tmpfs", "tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV, options)
     old_mask = os.umask(0)
-    for path in ("/usr", "/etc", "/nix/store"):
-        if os.path.isdir(path):
+    for path in host.system_folders():
+        if os.path.islink(path):
+            os.symlink(os.readlink(path), root + path)
+        else:
             _bind_read_only(path, root)
-    for name in sorted(os.listdir("/")):
-        if name in ("bin", "sbin") or name.startswith("lib"):
-            if os.path.islink(f"/{name}"):
-                os.symlink(os.readlink(f"/{name}"), f"{root}/{name}")
-            elif os.path.isdir(f"/{name}"):
-                _bind_read_only(f"/{name}", root)
     for path in ("/home", "/root", "/run", "/proc", "/dev", "/var", "/mnt", "/opt", "/srv"):
         os.makedirs(root + path, 0o755, exist_ok=True)
     for path in ("/tmp", "/var/tmp", "/dev/shm"):
@@ -196,9 +136,8 @@ def build_root(root: str, prefixes: list[str], limits: Limits) -> None:
         os.chmod(root + path, 0o1777)
     os.makedirs(root + HOME, 0o755, exist_ok=True)
     # After /tmp and /home: that is where a virtual environment is, often enough.
-    for path in prefixes:
-        if not path.startswith(("/usr/", "/nix/store/")) and path not in ("/usr", "/"):
-            _bind_read_only(path, root)
+    for path in shown:
+        _bind_read_only(path, root)
     for name in ("null", "zero", "full", "random", "urandom", "tty"):
         if os.path.exists(f"/dev/{name}"):
             os.close(os.open(f"{root}/dev/{name}", os.O_CREAT | os.O_WRONLY, 0o666))
@@ -236,56 +175,27 @@ def loopback_up() -> None:
 def enter_root(root: str) -> None:
     """As process 1 of the sandbox: mount its ``/proc``, make ``root`` the root and forget the old one."""
     _mount("proc", "proc", f"{root}/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    # In a namespace within this one a process could mount, and fill, a file system of its own.
+    with open(f"{root}/proc/sys/user/max_user_namespaces", "w") as file:
+        file.write("0")
     number = _SYS_PIVOT_ROOT.get(platform.machine())
     if number is None:
         raise StepError(f"pivot_root on {platform.machine()}", errno.ENOSYS)
     os.chdir(root)
     # Both the same: the old root is stacked on the new one and can be taken off (pivot_root(2), "NOTES").
-    _call("pivot_root", "syscall", ctypes.c_long(number), b".", b".")
-    _call("unmount the old root", "umount2", b".", _MNT_DETACH)
+    kernel.syscall("pivot_root", number, b".", b".")
+    kernel.call("unmount the old root", "umount2", b".", _MNT_DETACH)
     os.chdir("/")
 
 
 def drop_privileges() -> None:
     """Become the sandbox's user for good: no capability, no way to gain one."""
-    with contextlib.suppress(StepError):
-        for capability in range(64):
-            prctl(_PR_CAPBSET_DROP, capability)  # EINVAL ends the loop at the last one the kernel knows
-    with contextlib.suppress(StepError):
-        _call("ambient", "prctl", _PR_CAP_AMBIENT, ctypes.c_ulong(4), 0, 0, 0)
+    kernel.forget_capabilities_to_come()
     if os.getuid() != INSIDE_ID:
         os.setgroups([])
         os.setresgid(INSIDE_ID, INSIDE_ID, INSIDE_ID)
         os.setresuid(INSIDE_ID, INSIDE_ID, INSIDE_ID)
-    version_3, no_capabilities = 0x20080522, bytes(24)
-    _call("capset", "capset", struct.pack("Ii", version_3, 0), no_capabilities)
-    prctl(_PR_SET_NO_NEW_PRIVS, 1)
-
-
-def apply_limits(limits: Limits, *, isolated: bool) -> None:
-    """Set what this process, and all that it starts, may use."""
-    wanted = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, limits.file_bytes)]
-    if platform.system() == "Linux":  # macOS counts neither
-        wanted.append((resource.RLIMIT_DATA, limits.process_memory_bytes))
-    # Since Linux 5.14 processes are counted per user namespace, before per user: that would be the
-    # whole machine's.
-    if isolated and tuple(map(int, platform.release().split(".")[:2])) >= (5, 14):
-        wanted.append((resource.RLIMIT_NPROC, limits.processes))
-    for what, value in wanted:
-        _, hard = resource.getrlimit(what)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(what, (value, value))
-
-
-def python_prefixes() -> list[str]:
-    """Return where this Python and its virtual environment live, as spelled and as they really are."""
-    import sys
-
-    spelled = [sys.base_prefix, sys.base_exec_prefix, sys.prefix, sys.exec_prefix]
-    found = dict.fromkeys(spelled + [os.path.realpath(path) for path in spelled])
-    paths = [path for path in found if os.path.isdir(path)]
-    # A folder inside one that is bound is there already.
-    return sorted(p for p in paths if not any(p != o and p.startswith(o.rstrip("/") + "/") for o in paths))
+    kernel.give_up_capabilities()
 
 
 def probe(root: str) -> NoReturn:
@@ -320,12 +230,12 @@ def step_in(root: str, limits: Limits, uid: int, gid: int) -> None:
                 os._exit(1)
             os.write(mapped_write, b"m")
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 255)
-    unshare()
+    unshare(network=False)
     os.write(ready_write, b"u")
     os.close(mapped_write)
     if not os.read(mapped_read, 1):
         os._exit(1)
-    build_root(root, python_prefixes(), limits)
+    build_root(root, host.python_prefixes(), limits)
     loopback_up()
     child = os.fork()
     if child:

@@ -41,19 +41,30 @@ def _parents() -> dict[int, tuple[int, int]]:
 def tree(root: int, *, same_session: bool = True) -> set[int]:
     """Return the descendants of ``root`` (without it), and what runs in the terminal session it leads."""
     table = _parents()
-    found: set[int] = set()
-    frontier = {root}
-    while frontier:
-        frontier = {pid for pid, (parent, _) in table.items() if parent in frontier} - found - {root}
-        found |= frontier
+    found = _below({root}, table)
     if same_session:
         found |= {pid for pid, (_, session) in table.items() if session == root and pid != root}
     return found - {os.getpid()}
 
 
 def strays(parent: int, known: set[int]) -> set[int]:
-    """Return the children of ``parent`` that are not ``known``."""
-    return {pid for pid, (above, _) in _parents().items() if above == parent and pid not in known}
+    """Return the children of ``parent`` that are not ``known``, and all below those."""
+    table = _parents()
+    found = {pid for pid, (above, _) in table.items() if above == parent and pid not in known}
+    return found | _below(found, table)
+
+
+def _below(roots: set[int], table: dict[int, tuple[int, int]]) -> set[int]:
+    children: dict[int, set[int]] = {}
+    for pid, (parent, _) in table.items():
+        children.setdefault(parent, set()).add(pid)
+    found: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        new = children.get(waiting.pop(), set()) - found - roots
+        found |= new
+        waiting += new
+    return found
 
 
 def kill_all(pids: set[int], signal_number: int = signal.SIGKILL) -> None:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import boot, wire
@@ -17,6 +17,8 @@ from . import boot, wire
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from .limits import Limits
 
 #: Seconds that a sandbox may take to start or to end: far more than it ever should.
 _START_SECONDS = 20.0
@@ -134,14 +136,30 @@ class Sandbox:
 class ForkServerHandle:
     """The fork server's process, and the socket to it. Made before the event loop runs."""
 
-    def __init__(self, isolation: str, directory: Path, *, remove_directory: bool = False) -> None:
+    def __init__(
+        self,
+        isolation: str,
+        directory: Path,
+        *,
+        limits: Limits,
+        network: str = "none",
+        remove_directory: bool = False,
+    ) -> None:
         self._directory = directory
-        self._isolated = isolation == "namespaces"
+        #: Whether the sandboxes' files are in directories of this machine.
+        self._on_disk = isolation != "namespaces"
         # Where sandboxes mount their root. A new one: a server that was here before us may still be ending.
-        root = tempfile.mkdtemp(prefix="root-", dir=directory) if self._isolated else None
+        root = None if self._on_disk else tempfile.mkdtemp(prefix="root-", dir=directory)
         self._socket, theirs = socket.socketpair()
         settings = json.dumps(
-            {"isolation": isolation, "directory": str(directory), "root": root, "remove": remove_directory}
+            {
+                "isolation": isolation,
+                "network": network == "host",
+                "directory": str(directory),
+                "root": root,
+                "remove": remove_directory,
+                "limits": asdict(limits),
+            }
         )
         with theirs:
             self._process = subprocess.Popen(
@@ -165,7 +183,7 @@ class ForkServerHandle:
         Raises:
             SandboxError: it can't be made; the message says which step failed.
         """
-        if not self._isolated:
+        if self._on_disk:
             home = self._directory / name
             for folder in (home, home / "home", home / "tmp"):
                 folder.mkdir(mode=0o700)
@@ -209,7 +227,7 @@ class ForkServerHandle:
         await self._remove(name)
 
     async def _remove(self, name: str) -> None:
-        if not self._isolated:
+        if self._on_disk:
             await asyncio.to_thread(shutil.rmtree, self._directory / name, ignore_errors=True)
 
     async def _read(self) -> None:

@@ -10,6 +10,7 @@ import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .limits import Limits
 from .sandbox import ForkServerHandle
 from .sessions import SessionRules, Sessions
 
@@ -35,12 +36,16 @@ class ServerConfig:
 
     #: The bearer key that every request must carry.
     api_key: str = field(repr=False)
-    #: ``namespaces`` or ``none``: what `isolation.choose` returned.
+    #: ``namespaces``, ``landlock`` or ``none``: what `isolation.choose` returned.
     isolation: str
     #: An existing directory that is the server's own. Without namespaces the sessions' files are in it.
     data_directory: Path
+    #: ``none``, or ``host`` for this machine's. Without isolation it is always the machine's.
+    network: str = "none"
     #: Whether the directory goes when the server does, however that ends.
     remove_directory: bool = False
+    #: What each sandbox may use.
+    limits: Limits = field(default_factory=Limits)
     host: str = "127.0.0.1"
     #: 0: any free one.
     port: int = 0
@@ -74,7 +79,11 @@ def serve(
     listener = _listen(config)
     with contextlib.closing(listener):
         fork_server = ForkServerHandle(
-            config.isolation, config.data_directory, remove_directory=config.remove_directory
+            config.isolation,
+            config.data_directory,
+            network=config.network,
+            remove_directory=config.remove_directory,
+            limits=config.limits,
         )
         with contextlib.closing(fork_server):
             asyncio.run(_serve(config, listener, fork_server, on_ready, keep_running))

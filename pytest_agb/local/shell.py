@@ -16,7 +16,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import processes
+from . import denials, processes
 from .output import Stream
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ShellJob:
         self._timeout_ms: int = arguments["timeout_ms"]
         self._streams = (Stream(), Stream())
         self._exit_status: int | None = None
-        self._deadline = 0.0
+        self._started = self._deadline = 0.0
         self._drain_until = 0.0
         self._answered = False
         self._timed_out = False
@@ -63,7 +63,8 @@ class ShellJob:
             self._answered = True
             self._process = None  # type: ignore[assignment]
             return
-        self._deadline = time.monotonic() + self._timeout_ms / 1000
+        self._started = time.monotonic()
+        self._deadline = self._started + self._timeout_ms / 1000
         for stream in self._streams:
             stream.close_writer()
             agent.watch(stream.descriptor, lambda stream=stream: self._on_output(stream))  # type: ignore[misc]
@@ -119,6 +120,9 @@ class ShellJob:
                 f"{separator}command timed out after {self._timeout_ms} ms and was killed, "
                 f"with everything it had started; give it a longer timeout_ms\n"
             )
+        stderr += denials.explain(self._agent.place, stderr)
+        if reason := self._agent.why_killed(self._started, self._exit_status):
+            stderr += f"pytest-agb: the session's processes were killed: {reason}\n"
         answer: dict[str, Any] = {"stdout": stdout, "stderr": stderr, "exit_code": code}
         if code != 0:
             answer["traceId"] = secrets.token_hex(16)

@@ -45,7 +45,10 @@ class Process:
         assert self._settings.api_key is not None
         try:
             return server_process.ensure(
-                self._run, api_key=self._settings.api_key, isolation=self._settings.local_isolation
+                self._run,
+                api_key=self._settings.api_key,
+                isolation=self._settings.local_isolation,
+                network=self._settings.local_network,
             )
         except server_process.LocalServerError as error:
             raise AGBError(str(error)) from error

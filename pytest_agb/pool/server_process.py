@@ -22,7 +22,7 @@ class LocalServerError(RuntimeError):
     """The local server can't be had; the message says why and what to do."""
 
 
-def ensure(run: Path, *, api_key: str, isolation: str) -> str:
+def ensure(run: Path, *, api_key: str, isolation: str, network: str) -> str:
     """Return the endpoint of the run's server on this host, starting it if it is not there.
 
     Raises:
@@ -37,7 +37,7 @@ def ensure(run: Path, *, api_key: str, isolation: str) -> str:
                 f"local sandboxes need {' and '.join(missing)}: pip install 'pytest-agb[local]', "
                 "or set AGB_API_KEY to use the cloud"
             )
-        return {"run": str(run), "api_key": api_key, "isolation": choose(isolation)}
+        return {"run": str(run), "api_key": api_key, "isolation": choose(isolation), "network": network}
 
     try:
         started: str = Background(run, "server").ensure(f"{__name__}:main", payload)["endpoint"]
@@ -77,7 +77,10 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
         return False
 
     config = ServerConfig(
-        api_key=payload["api_key"], isolation=payload["isolation"], data_directory=sandboxes
+        api_key=payload["api_key"],
+        isolation=payload["isolation"],
+        network=payload["network"],
+        data_directory=sandboxes,
     )
     serve(config, on_ready=ready, keep_running=keep_running)
     for directory in ended:

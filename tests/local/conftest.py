@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confined import confined, inside  # noqa: F401 (fixtures)
 from localserver import Api, Sandbox, Server, can_forbid_namespaces, serving
 
 from pytest_agb.local import isolation
@@ -16,15 +17,18 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs_namespaces: skipped where sandboxes can't be isolated")
+    config.addinivalue_line("markers", "needs_namespaces: skipped where sandboxes can't have namespaces")
+    config.addinivalue_line("markers", "needs_landlock: skipped where the kernel has no Landlock")
     config.addinivalue_line("markers", "needs_unshare: skipped where `localserver.FORBIDDEN` can't be run")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what has nothing to test here. No fixture: pytest would report each of its skips on its own."""
-    isolated = not item.get_closest_marker("needs_namespaces") or isolation.choose("any") == "namespaces"
-    if not isolated or (item.get_closest_marker("needs_unshare") and not can_forbid_namespaces()):
-        pytest.skip("no user namespaces on this machine: isolation tests have nothing to test")
+    for way in isolation.WAYS:
+        if item.get_closest_marker(f"needs_{way}") and isolation.obstacle_to(way):
+            pytest.skip(f"no {way} on this machine: there is nothing to test")
+    if item.get_closest_marker("needs_unshare") and not can_forbid_namespaces():
+        pytest.skip("no user namespaces on this machine to be forbidden")
 
 
 @pytest.fixture(scope="session")

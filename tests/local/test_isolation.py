@@ -1,10 +1,10 @@
-"""Sandboxes see neither each other nor this machine's files, whichever way they look."""
+"""In namespaces a sandbox has a machine of its own: files, processes, users, network."""
 
 from __future__ import annotations
 
 import ast
+import errno
 import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +23,6 @@ def other(api: Api) -> Iterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture
-def host_file(tmp_path: Path) -> Path:
-    """A file of this machine that everybody may read."""
-    file = tmp_path / "host.txt"
-    file.write_text("of the host")
-    return file
-
-
 def test_a_file_of_one_session_is_not_in_another(sandbox: Sandbox, other: Sandbox) -> None:
     for path in (
         "/tmp/secret.txt",
@@ -47,12 +39,6 @@ def test_a_file_of_one_session_is_not_in_another(sandbox: Sandbox, other: Sandbo
         assert not ok
         assert "not found" in text
         assert not Path(path).exists()
-
-
-def test_the_hosts_files_are_not_there(sandbox: Sandbox, host_file: Path) -> None:
-    assert sandbox.shell(f"cat {host_file}")["exit_code"] == 1
-    assert sandbox.value(f"import os\nos.path.exists({str(host_file)!r})") == "False"
-    assert "not found" in sandbox.tool("read_file", path=str(host_file))[1]
 
 
 def test_the_password_file_cannot_be_read(sandbox: Sandbox) -> None:
@@ -150,13 +136,6 @@ def test_no_descriptor_of_the_server_leaks(sandbox: Sandbox) -> None:
     assert sandbox.shell("ls /proc/self/fd | wc -l")["stdout"].strip() == "4"
 
 
-def test_the_hosts_network_is_out_of_reach(sandbox: Sandbox) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        code = f"import socket\nsocket.create_connection(('127.0.0.1', {port}), 2)"
-        assert "ConnectionRefusedError" in sandbox.code(code)["executionError"]
-
-
 def test_its_own_loopback_works(sandbox: Sandbox) -> None:
     code = """
 import socket
@@ -185,29 +164,11 @@ def test_its_memory_and_its_storage_are_limited(sandbox: Sandbox) -> None:
     assert sandbox.value("1 + 1") == "2"
 
 
+def test_no_namespace_can_be_made_within(sandbox: Sandbox) -> None:
+    code = "import ctypes\nctypes.CDLL(None, use_errno=True).unshare(0x10000000), ctypes.get_errno()"
+    assert sandbox.value(code) == f"(-1, {errno.ENOSPC})"
+
+
 def test_a_signal_to_the_agent_does_not_end_the_session(sandbox: Sandbox) -> None:
     sandbox.shell("kill -TERM 1; kill -INT 1; kill -KILL 1; kill -STOP 1; kill -HUP 1")
     assert sandbox.value("1 + 1") == "2"
-
-
-def test_a_fork_bomb_stays_in_its_sandbox(sandbox: Sandbox) -> None:
-    if tuple(map(int, os.uname().release.split(".")[:2])) < (5, 14):
-        pytest.skip("this kernel counts processes per user only: there is no limit to test")
-    code = """
-import os, signal
-children = []
-try:
-    while True:
-        child = os.fork()
-        if child == 0:
-            signal.pause()
-        children.append(child)
-except BlockingIOError:
-    pass
-for child in children:
-    os.kill(child, signal.SIGKILL)
-for child in children:
-    os.waitpid(child, 0)
-len(children)
-"""
-    assert 500 < int(sandbox.value(code)) < 1024

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from localserver import Api, Sandbox, environment, serving
+from localserver import Api, Sandbox, serving
+from ordinaryuser import ordinary_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,19 +17,7 @@ pytestmark = pytest.mark.needs_namespaces
 
 @pytest.fixture(scope="module")
 def users_sandbox() -> Iterator[Sandbox]:
-    prefix: tuple[str, ...] = ()
-    if os.getuid() == 0:
-        if not shutil.which("setpriv"):
-            pytest.skip("no setpriv on this machine: root can't run the server as somebody else")
-        # `env` is what starts Python: setpriv itself has root's right to open any directory.
-        prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env")
-    # Root's own interpreter may lie where nobody else can read it; the system's will do.
-    for python in (sys.executable, "/usr/bin/python3"):
-        tried = [*prefix, python, "-c", "import uvicorn, starlette, sys; assert sys.version_info >= (3, 10)"]
-        if not subprocess.run(tried, env=environment(), capture_output=True).returncode:
-            break
-    else:
-        pytest.skip(f"an ordinary user can run neither {sys.executable} nor a python3 with the packages")
+    prefix, python = ordinary_user()
     with serving("--isolation", "namespaces", prefix=prefix, python=python) as server:
         api = Api(server)
         with api.http, api.session() as sandbox:

@@ -1,16 +1,12 @@
-"""Where sandboxes can't be isolated: say so with a remedy, or do without when that is asked for."""
+"""Without isolation, when that is asked for: each session has a directory, and commands see the machine."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from localserver import FORBIDDEN, Api, Sandbox, command, environment, serving
-
-from pytest_agb.local import isolation
+from localserver import Api, Sandbox, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,55 +24,6 @@ def open_api() -> Iterator[Api]:
 def open_sandbox(open_api: Api) -> Iterator[Sandbox]:
     with open_api.session() as sandbox:
         yield sandbox
-
-
-@pytest.mark.needs_unshare
-def test_auto_refuses_with_cause_and_remedies() -> None:
-    done = subprocess.run(
-        [*FORBIDDEN, *command()], env=environment(), capture_output=True, text=True, timeout=30
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert "user.max_user_namespaces is 0" in done.stderr
-    assert "sudo sysctl -w user.max_user_namespaces=15000" in done.stderr
-    assert "--isolation any" in done.stderr
-
-
-@pytest.mark.needs_unshare
-def test_any_runs_and_says_that_nothing_is_isolated() -> None:
-    with serving("--isolation", "any", prefix=FORBIDDEN) as server:
-        api = Api(server)
-        with api.http, api.session() as sandbox:
-            assert sandbox.value("6 * 7") == "42"
-        server.process.terminate()
-        assert server.process.stderr is not None
-        assert isolation.NOT_ISOLATED in server.process.stderr.read()
-
-
-@pytest.mark.needs_unshare
-def test_choose_says_it_in_one_exception() -> None:
-    code = """
-from pytest_agb.local import isolation
-try:
-    isolation.choose("auto")
-except isolation.IsolationUnavailable as error:
-    print(error)
-print(isolation.choose("any"))
-"""
-    done = subprocess.run(
-        [*FORBIDDEN, sys.executable, "-c", code],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert "--agb-local-isolation=any" in done.stdout
-    assert done.stdout.splitlines()[-1] == "none"
-
-
-def test_what_is_no_choice_is_refused() -> None:
-    with pytest.raises(ValueError, match="'maybe' is not one of"):
-        isolation.choose("maybe")
 
 
 def test_each_session_has_a_directory_of_its_own(open_api: Api, open_sandbox: Sandbox) -> None:

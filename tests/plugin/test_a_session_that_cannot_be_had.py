@@ -148,13 +148,13 @@ def test_a_delete_that_fails_for_good_is_said_with_the_command_that_helps(
 def test_isolation_that_is_not_to_be_had_names_the_remedy(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, temp_directory: Path
 ) -> None:
-    """Where user namespaces are forbidden ``auto`` refuses; here an older kernel's answer is played."""
+    """Where nothing isolates ``auto`` refuses; here such a kernel's answer is played."""
     pytester.makeini("[pytest]\n")
     pytester.makeconftest(
         """
         from pytest_agb.local import isolation
 
-        isolation.why_not = lambda: "no user namespaces here. Use --agb-local-isolation=any"
+        isolation.obstacle_to = lambda way: isolation.Obstacle(f"no {way} here", "another kernel")
         """
     )
     pytester.makepyfile(SUITE)
@@ -162,7 +162,13 @@ def test_isolation_that_is_not_to_be_had_names_the_remedy(
     result = pytester.runpytest_subprocess()
 
     result.assert_outcomes(errors=5, passed=1)
-    result.stdout.fnmatch_lines(["no AGB session: *no user namespaces here. Use --agb-local-isolation=any*"])
+    result.stdout.fnmatch_lines(
+        [
+            "no AGB session: *no namespaces here; no landlock here.*",
+            "*to isolate them: *another kernel*",
+            "*--agb-local-isolation=any*",
+        ]
+    )
 
 
 def test_a_missing_extra_is_named(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

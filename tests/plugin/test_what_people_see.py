@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
+from localserver import FORBIDDEN, can_forbid_namespaces
 
 from pytest_agb.options import _OPTIONS
 
@@ -53,6 +55,17 @@ def test_with_isolation_it_says_nothing_of_the_kind(pytester: pytest.Pytester) -
     result = pytester.runpytest_subprocess("--agb-local-isolation=auto")
 
     result.stdout.no_fnmatch_line("*NOT ISOLATED*")
+
+
+@pytest.mark.skipif(not can_forbid_namespaces(), reason="no namespaces on this machine to be forbidden")
+@pytest.mark.parametrize("ini", ["", "agb_local_isolation = landlock"])
+def test_under_landlock_the_header_says_what_is_held_and_what_is_not(
+    pytester: pytest.Pytester, ini: str
+) -> None:
+    pytester.makeini(f"[pytest]\n{ini}\n")
+    result = pytester.run(*(() if ini else FORBIDDEN), sys.executable, "-m", "pytest")
+
+    result.stdout.fnmatch_lines(["agb: Landlock: own files only, no network*; but */tmp is not private, *"])
 
 
 def test_help_has_a_group_with_every_option_and_its_ini_twin(pytester: pytest.Pytester) -> None:

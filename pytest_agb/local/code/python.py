@@ -21,7 +21,7 @@ import traceback
 import types
 from typing import Any, NoReturn
 
-from pytest_agb.local import namespaces
+from pytest_agb.local import kernel
 
 from . import frames, notebook
 from .display import target
@@ -50,7 +50,7 @@ def _tidy(requests: int, replies: int, stdout: int, stderr: int) -> tuple[int, i
     signal.signal(signal.SIGINT, _on_interrupt)
     os.setsid()  # a process group of its own, to be interrupted as a whole
     if sys.platform.startswith("linux"):
-        namespaces.set_dumpable(True)  # without, its own /proc/self/fd is closed to it
+        kernel.set_dumpable(True)  # without, its own /proc/self/fd is closed to it
     os.dup2(stdout, 1)
     os.dup2(stderr, 2)
     # High up, where code that counts on the lowest descriptors does not meet them.

@@ -20,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.local import processes
+from pytest_agb.local import denials, processes
 from pytest_agb.local.output import Stream
 
 from . import frames, languages
@@ -76,6 +76,7 @@ class CodeRunner:
         self._decoder = frames.Decoder()
         self._streams: tuple[Stream, ...] = ()  # stdout and stderr of an interpreter
         self._count = 0
+        self._lost = ""  # why the variables of the call to come are
 
     def submit(self, call: int, arguments: dict[str, Any]) -> None:
         """Run code when that before it is done; its time starts when it does."""
@@ -129,6 +130,9 @@ class CodeRunner:
 
     def _begin(self) -> None:
         assert self._call is not None
+        if self._lost:
+            self._call.note = f"[variables are lost, the interpreter was killed: {self._lost}]\n"
+            self._lost = ""
         for stream in self._streams:
             stream.read_available(1 << 24)  # what a background process wrote since belongs to no call
             stream.start()
@@ -211,7 +215,9 @@ class CodeRunner:
         formats, call.bundle = call.bundle, {}
         call.result_bytes += sum(map(len, formats.values()))
         if call.result_bytes > _MAX_RESULT_BYTES:
-            call.note = f"[results truncated: more than {_MAX_RESULT_BYTES} bytes in one call]\n"
+            truncated = f"[results truncated: more than {_MAX_RESULT_BYTES} bytes in one call]\n"
+            if truncated not in call.note:
+                call.note += truncated
             return
         bundle = {name: _from_bytes(name, body) for name, body in formats.items()}
         if not call.stream:
@@ -235,6 +241,8 @@ class CodeRunner:
             took = f"the code ran longer than {call.timeout_s:g} s and was interrupted; variables are kept"
             call.fail("TimeoutError", took, call.error.get("error", ""))
         error = call.error.get("error", "")
+        if reasons := denials.explain(self._agent.place, error):
+            error = f"{error}\n{reasons}"
         if call.stream:
             self._stream_end(call, stdout, stderr)
             stdout = stderr = ""
@@ -266,7 +274,9 @@ class CodeRunner:
         call, descriptors, streams = self._call, (self._requests, self._replies), self._streams
         for descriptor in descriptors:
             self._agent.unwatch(descriptor)
-        if call is not None:
+        if call is None:
+            self._lost = self._agent.why_killed(self._started, code)
+        else:
             self._on_replies()  # an answer sent just before the end still counts
         if call is not None and self._call is call:
             if self._running:
@@ -305,6 +315,8 @@ class CodeRunner:
                 f"the code ran longer than {call.timeout_s:g} s and did not stop when interrupted; "
                 f"the interpreter was replaced, variables are lost",
             )
+        elif reason := self._agent.why_killed(self._started, code):
+            call.fail("InterpreterDied", f"the session's processes were killed: {reason}; {_LOST}")
         elif code < 0:
             try:
                 name = signal.Signals(-code).name

@@ -1,0 +1,55 @@
+"""A server for each way of isolation that this machine has, run by root and by an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from localserver import Api, Sandbox, Server, serving
+from ordinaryuser import ordinary_user
+
+from pytest_agb.local import isolation
+from pytest_agb.local.limits import Limits
+
+USERS = ("root", "ordinary") if os.getuid() == 0 else ("ordinary",)
+WAYS = [f"{way}-{user}" for way in isolation.WAYS for user in USERS]
+
+
+@dataclass(frozen=True)
+class Confined:
+    """A server whose sandboxes are isolated in one way, run by one user."""
+
+    way: str
+    prefix: tuple[str, ...]
+    python: str
+    server: Server
+    api: Api
+
+
+@contextmanager
+def confining(way_and_user: str, *arguments: str, limits: Limits | None = None) -> Iterator[Confined]:
+    """Run such a server; skip where that can't be."""
+    way, user = way_and_user.split("-")
+    if obstacle := isolation.obstacle_to(way):
+        pytest.skip(f"no {way} on this machine: {obstacle.cause}")
+    prefix, python = ordinary_user() if user == "ordinary" else ((), sys.executable)
+    with serving("--isolation", way, *arguments, prefix=prefix, python=python, limits=limits) as server:
+        api = Api(server)
+        with api.http:
+            yield Confined(way, prefix, python, server, api)
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def confined(request: pytest.FixtureRequest) -> Iterator[Confined]:
+    with confining(request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def inside(confined: Confined) -> Iterator[Sandbox]:
+    with confined.api.session() as sandbox:
+        yield sandbox
