@@ -22,6 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import files, namespaces, processes, wire
+from .changes import Changes
 from .code.runner import CodeRunner
 from .shell import ShellJob
 
@@ -57,6 +58,7 @@ class Agent:
         self._selector = selectors.DefaultSelector()
         self._jobs: list[Job] = []
         self._ending = False
+        self._tools = {**files.TOOLS, "get_file_change": Changes().report}
         self._runners: dict[str, CodeRunner] = {}
         self._wake_read, self._wake_write = os.pipe()
 
@@ -154,8 +156,8 @@ class Agent:
                 self._runner(arguments["language"]).submit(call, arguments)
             elif tool == "shell":
                 self._jobs.append(ShellJob(self, call, arguments))
-            elif tool in files.TOOLS:
-                self.reply(call, True, files.TOOLS[tool](self.place, arguments))
+            elif tool in self._tools:
+                self.reply(call, True, self._tools[tool](self.place, arguments))
             else:
                 self.reply(call, False, f"Tool [{tool}] is not found")
         except files.FileToolError as error:

@@ -148,6 +148,12 @@ _TOOLS = (
         "Read several text files",
         {"paths": Parameter(list, "The paths")},
     ),
+    Tool(
+        "get_file_change",
+        "wuying_filesystem",
+        "Tell what changed below a directory since the last call",
+        {"path": _PATH},
+    ),
     Tool("get_metrics", "wuying_system", "Describe the load"),
 )
 TOOLS = {tool.name: tool for tool in _TOOLS}
