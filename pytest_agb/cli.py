@@ -108,6 +108,11 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
     serve.add_argument(
         "--rate", type=_count, metavar="N", help="refuse requests beyond N a second, with HTTP 429"
     )
+    serve.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="where contexts are kept, and still are when the server has ended (default: they end with it)",
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -180,6 +185,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             isolation=chosen,
             data_directory=directory,
             remove_directory=True,
+            contexts_directory=Path(arguments.data_dir).absolute() if arguments.data_dir else None,
             port=arguments.port,
             rules=sessions.SessionRules(
                 default_idle_seconds=arguments.idle_timeout,

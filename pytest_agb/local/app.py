@@ -5,25 +5,29 @@ What each answer must hold is what agbcloud-sdk 0.12 reads; see the comments whe
 
 from __future__ import annotations
 
+import functools
 import hmac
 import json
 import logging
 import math
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from . import control, sessions, streaming
+from . import context_control, control, sessions, signed_urls, streaming
+from .context_files import ContextFileError, ContextFileNotFoundError
+from .contexts import ContextNameError, ContextNotFoundError
 from .reply import Reply, failure
+from .request import BadRequestError, Call
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from .contexts import Contexts
     from .throttle import Throttle
 
 logger = logging.getLogger("pytest_agb.local")
@@ -32,32 +36,27 @@ logger = logging.getLogger("pytest_agb.local")
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Call:
-    """One request, taken apart."""
-
-    query: Mapping[str, str]
-    body: dict[str, Any]
-    #: Where the client reaches this server: ``http://127.0.0.1:8377/``.
-    base_url: str
-
-    def text(self, *names: str) -> str:
-        """Return the first of ``names`` in body or query, as text without blanks around; ``""`` if none."""
-        for name in names:
-            for place in (self.body, self.query):
-                value = place.get(name)
-                if isinstance(value, str) and value.strip():
-                    return value.strip()
-        return ""
-
-
 class App:
     """The ASGI application."""
 
-    def __init__(self, live: sessions.Sessions, api_key: str, throttle: Throttle | None = None) -> None:
+    def __init__(
+        self,
+        live: sessions.Sessions,
+        contexts: Contexts,
+        api_key: str,
+        throttle: Throttle | None = None,
+    ) -> None:
         self._live = live
-        self._control = control.Control(live)
         self._throttle = throttle
+        self._urls = signed_urls.SignedUrls(contexts)
+        about_sessions = control.Control(live)
+        about_contexts = context_control.ContextControl(contexts, self._urls)
+        self._routes: dict[str, tuple[str, Callable[[Call], Awaitable[Reply]]]] = {
+            path: (method, functools.partial(handler, about_sessions))
+            for path, (method, handler) in control.ROUTES.items()
+        }
+        for path, (method, handler) in context_control.ROUTES.items():
+            self._routes[path] = (method, functools.partial(handler, about_contexts))
         self._authorization = f"Bearer {api_key}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +68,13 @@ class App:
             await streaming.serve(WebSocket(scope, receive, send), self._live)
             return
 
-        reply = await self._answer(Request(scope, receive))
+        request = Request(scope, receive)
+        # Whoever has a signed URL needs no key.
+        by_url = request.url.path == signed_urls.PATH
+        reply = await (self._urls.answer(request) if by_url else self._answer(request))
+        if isinstance(reply, Response):
+            await reply(scope, receive, send)
+            return
         request_id = str(uuid.uuid4()).upper()
         # ASCII: a lone surrogate in a file's text has no UTF-8.
         body = json.dumps({"requestId": request_id, **reply.envelope()}).encode("ascii")
@@ -84,7 +89,7 @@ class App:
             return failure(401, "InvalidApiKey", "The API key is missing or not the one of this server.")
         if self._throttle is not None and (wait := self._throttle.wait_seconds()):
             return _too_many(self._throttle.per_second, wait)
-        route = control.ROUTES.get(request.url.path)
+        route = self._routes.get(request.url.path)
         if route is None:
             return failure(
                 404, "InvalidAction.NotFound", f"There is no {request.url.path} on the local backend."
@@ -93,9 +98,9 @@ class App:
         if request.method != method:
             return failure(405, "InvalidMethod", f"{request.url.path} is called with {method}.")
         try:
-            call = Call(request.query_params, await _body(request), str(request.base_url))
-            return await handler(self._control, call)
-        except control.BadRequestError as error:
+            call = Call(request.query_params, await _body(request), str(request.base_url).rstrip("/"))
+            return await handler(call)
+        except BadRequestError as error:
             return failure(400, "InvalidParameter", str(error))
         except sessions.SessionNotFoundError:
             # The code and the words by which the SDK's delete knows that it is done.
@@ -106,6 +111,14 @@ class App:
             return failure(400, "InvalidImage.NotFound", str(error))
         except sessions.ImageNotHereError as error:
             return failure(400, "NotSupported", str(error))
+        except ContextNotFoundError as error:
+            return failure(400, "InvalidContext.NotFound", str(error))
+        except ContextNameError as error:
+            return failure(400, "InvalidContextName", str(error))
+        except ContextFileNotFoundError as error:
+            return failure(400, "InvalidContextFile.NotFound", str(error))
+        except ContextFileError as error:
+            return failure(400, "InvalidContextFile", str(error))
         except Exception as error:
             # Never the arguments: they are the user's.
             logger.error("%s failed: %s", request.url.path, type(error).__name__, exc_info=error)
@@ -127,13 +140,13 @@ async def _body(request: Request) -> dict[str, Any]:
     async for piece in request.stream():
         raw += piece
         if len(raw) > MAX_BODY_BYTES:
-            raise control.BadRequestError(f"the body has more than {MAX_BODY_BYTES} bytes")
+            raise BadRequestError(f"the body has more than {MAX_BODY_BYTES} bytes")
     if not raw.strip():
         return {}
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
-        raise control.BadRequestError("the body is no JSON") from None
+        raise BadRequestError("the body is no JSON") from None
     if not isinstance(body, dict):
-        raise control.BadRequestError("the body is no JSON object")
+        raise BadRequestError("the body is no JSON object")
     return body

@@ -11,19 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from . import streaming, tools
 from .reply import Reply, failure
+from .request import BadRequestError, json_object
 from .sandbox import SandboxError
 from .sessions import check_image
 
 if TYPE_CHECKING:
-    from .app import Call
+    from .request import Call
     from .sessions import Session, Sessions
 
-#: Sessions on one page of a list: what the SDK asks for, and the most there are.
-_PAGE, _MAX_PAGE = 10, 1000
-
-
-class BadRequestError(ValueError):
-    """The request can't be understood; the message says what is wrong with it."""
+#: Things on one page of a list: what the SDK asks for, and the most there are.
+PAGE, MAX_PAGE = 10, 1000
 
 
 class Control:
@@ -34,9 +31,7 @@ class Control:
 
     async def create(self, call: Call) -> Reply:
         """``createSession``."""
-        image = call.text("imageId")
-        if not image:
-            raise BadRequestError("imageId is missing")
+        image = call.required("imageId")
         if call.body.get("persistenceDataList"):
             return failure(
                 400,
@@ -78,7 +73,7 @@ class Control:
 
     async def list_sessions(self, call: Call) -> Reply:
         """``ListSession``. ``count`` is that of all matches, whatever the page."""
-        size = _number(call.text("maxResults"), "maxResults", default=_PAGE, lowest=1, highest=_MAX_PAGE)
+        size = call.number("maxResults", default=PAGE, lowest=1, highest=MAX_PAGE)
         found = self._live.find(_labels(call.text("labels") or None))
         after = _serial(call.text("nextToken"))
         rest = [session for session in found if session.serial > after]
@@ -122,7 +117,7 @@ class Control:
         name, session_id = call.text("name"), call.text("sessionId")
         if not name or not session_id:
             raise BadRequestError("name or sessionId is missing")
-        arguments = _object(call.body.get("args", "{}"), "args")
+        arguments = json_object(call.body.get("args", "{}"), "args")
         try:
             answer = await self._live.call(session_id, name, arguments)
         except (tools.ArgumentError, SandboxError) as error:
@@ -152,27 +147,15 @@ def _description(session: Session, call: Call) -> dict[str, Any]:
         "resourceId": session.resource_id,
         "resourceUrl": f"http://localhost/?resourceId={session.resource_id}&authcode={secrets.token_hex(8)}",
         # Without a `linkUrl` the SDK calls tools by `/mcp`, which costs it 20 ms less a call.
-        "wsUrl": call.base_url.replace("http", "ws", 1).rstrip("/") + streaming.PATH + session.session_id,
+        "wsUrl": call.base_url.replace("http", "ws", 1) + streaming.PATH + session.session_id,
         "token": session.token,
     }
-
-
-def _object(value: Any, name: str) -> dict[str, Any]:
-    """Return a JSON object that is given as one or, as the SDK does, as text."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise BadRequestError(f"{name} is no JSON") from None
-    if not isinstance(value, dict):
-        raise BadRequestError(f"{name} is no JSON object")
-    return value
 
 
 def _labels(value: Any) -> dict[str, str]:
     if value is None or value == "":
         return {}
-    labels = _object(value, "labels")
+    labels = json_object(value, "labels")
     # The service is not documented to check labels; the SDK sends numbers if it gets them.
     return {str(key): text if isinstance(text, str) else json.dumps(text) for key, text in labels.items()}
 
@@ -204,14 +187,6 @@ def _serial(token: str) -> int:
     except ValueError:
         pass
     raise BadRequestError(f"nextToken must be one of a page before, not {token!r:.50}")
-
-
-def _number(text: str, name: str, *, default: int, lowest: int, highest: int) -> int:
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 12 and lowest <= int(text) <= highest):
-        raise BadRequestError(f"{name} must be a number from {lowest} to {highest}, not {text!r:.50}")
-    return int(text)
 
 
 Handler = Callable[[Control, "Call"], Awaitable[Reply]]
