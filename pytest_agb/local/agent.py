@@ -21,7 +21,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import files, namespaces, processes, wire
+from . import files, namespaces, processes, transfer, wire
 from .changes import Changes
 from .code.runner import CodeRunner
 from .shell import ShellJob
@@ -58,7 +58,7 @@ class Agent:
         self._selector = selectors.DefaultSelector()
         self._jobs: list[Job] = []
         self._ending = False
-        self._tools = {**files.TOOLS, "get_file_change": Changes().report}
+        self._tools = {**files.TOOLS, **transfer.TOOLS, "get_file_change": Changes().report}
         self._runners: dict[str, CodeRunner] = {}
         self._wake_read, self._wake_write = os.pipe()
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from . import context_control, control, sessions, signed_urls, streaming
 from .context_files import ContextFileError, ContextFileNotFoundError
+from .context_sync import NotBoundError
 from .contexts import ContextNameError, ContextNotFoundError
 from .reply import Reply, failure
 from .request import BadRequestError, Call
@@ -49,8 +50,8 @@ class App:
         self._live = live
         self._throttle = throttle
         self._urls = signed_urls.SignedUrls(contexts)
-        about_sessions = control.Control(live)
-        about_contexts = context_control.ContextControl(contexts, self._urls)
+        about_contexts = context_control.ContextControl(contexts, live, self._urls)
+        about_sessions = control.Control(live, about_contexts)
         self._routes: dict[str, tuple[str, Callable[[Call], Awaitable[Reply]]]] = {
             path: (method, functools.partial(handler, about_sessions))
             for path, (method, handler) in control.ROUTES.items()
@@ -111,6 +112,8 @@ class App:
             return failure(400, "InvalidImage.NotFound", str(error))
         except sessions.ImageNotHereError as error:
             return failure(400, "NotSupported", str(error))
+        except NotBoundError as error:
+            return failure(400, "InvalidContext.NotBound", str(error))
         except ContextNotFoundError as error:
             return failure(400, "InvalidContext.NotFound", str(error))
         except ContextNameError as error:

@@ -5,15 +5,14 @@ file that came and went is none. The first look at a directory is the baseline a
 is what agbcloud-sdk 0.12's ``watch_dir`` takes it for.
 """
 
-# Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
-# ruff: noqa: PTH118
-
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from . import tree
 from .files import FileToolError, errors, shown
 
 if TYPE_CHECKING:
@@ -54,29 +53,15 @@ class Changes:
 
 def _look(directory: str, path: str) -> dict[str, _State]:
     found: dict[str, _State] = {}
-    pending = [""]
-    while pending:
-        prefix = pending.pop()
-        try:
-            entries = os.scandir(os.path.join(directory, prefix))
-        except OSError:
-            if not prefix:
-                raise
-            continue  # gone since, or not ours to read
-        with entries:
-            for entry in entries:
-                name = prefix + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    found[name] = _DIRECTORY
-                    pending.append(f"{name}/")
-                else:
-                    try:
-                        info = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
-                    found[name] = (info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino)
-                if len(found) > MAX_ENTRIES:
-                    raise FileToolError(f"more than {MAX_ENTRIES} entries, too many to watch: {path}")
+    for name, entry in tree.walk(directory):
+        if entry.is_dir(follow_symlinks=False):
+            found[name] = _DIRECTORY
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                info = entry.stat(follow_symlinks=False)
+                found[name] = (info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino)
+        if len(found) > MAX_ENTRIES:
+            raise FileToolError(f"more than {MAX_ENTRIES} entries, too many to watch: {path}")
     return found
 
 

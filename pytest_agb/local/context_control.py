@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import functools
 import hashlib
+import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from . import context_policy
+from .context_sync import DOWNLOAD, UPLOAD, Binding, SessionContexts
 from .control import MAX_PAGE, PAGE
-from .reply import Reply
+from .reply import Reply, failure
 from .request import BadRequestError
+from .sandbox import SandboxError
+from .sandbox_files import SandboxFileError
+from .sessions import SessionNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from .context_files import Entry
     from .contexts import Context, Contexts
     from .request import Call
+    from .sessions import Session, Sessions
     from .signed_urls import SignedUrls
 
 #: Files on one page of a list: what the SDK asks for.
 _FILES_PAGE = 50
+#: Seconds that a session's creation or a sync waits for files. The SDK gives up on an answer after 60.
+_ANSWER_SECONDS = 20.0
+_FILE_TRANSFER = "file_transfer"
 
 
 class ContextControl:
     """The handlers. Each takes a request apart, does one thing and says what came of it."""
 
-    def __init__(self, contexts: Contexts, urls: SignedUrls) -> None:
+    def __init__(self, contexts: Contexts, live: Sessions, urls: SignedUrls) -> None:
         self._contexts = contexts
+        self._live = live
         self._urls = urls
+        self._bound: dict[str, SessionContexts] = {}
+        self._work: set[asyncio.Task[None]] = set()
 
     # ------------------------------------------------------------------ contexts
 
@@ -100,6 +118,104 @@ class ContextControl:
         files.delete(call.required("filePath"))
         return Reply(data={})
 
+    # ------------------------------------------------------------------ contexts of a session
+
+    def bindings(self, value: Any) -> list[Binding]:
+        """Take apart what ``createSession`` says of contexts.
+
+        Raises:
+            BadRequestError, contexts.ContextNotFoundError, context_files.ContextFileError
+        """
+        if not value:
+            return []
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            raise BadRequestError("persistenceDataList is no array of objects")
+        bindings = []
+        for one in value:
+            context_id, path = one.get("contextId"), one.get("path")
+            if not isinstance(context_id, str) or not isinstance(path, str) or not path.startswith("/"):
+                raise BadRequestError(
+                    "persistenceDataList needs contextId and path, and path must be absolute"
+                )
+            self._contexts.get(context_id)
+            bindings.append(Binding(context_id, path, context_policy.parse(one.get("policy"))))
+        return bindings
+
+    async def bind(self, session: Session, bindings: list[Binding]) -> None:
+        """Bind contexts to a new session, and download."""
+        if bindings:
+            bound = self._of(session)
+            for binding in bindings:
+                bound.bind(binding)
+            await self._at_work(session, bound.begin())
+
+    def _of(self, session: Session) -> SessionContexts:
+        bound = self._bound.get(session.session_id)
+        if bound is None:
+            bound = self._bound[session.session_id] = SessionContexts(session.sandbox, self._contexts)
+            session.before_end.append(functools.partial(self._end, session.session_id, bound))
+        return bound
+
+    async def _end(self, session_id: str, bound: SessionContexts) -> None:
+        await bound.end()
+        del self._bound[session_id]
+
+    async def _at_work(self, session: Session, work: Coroutine[Any, Any, None]) -> None:
+        """Wait until ``work`` is done, though not so long that the client gives up: the SDK asks again."""
+
+        async def working() -> None:
+            session.busy += 1
+            try:
+                await work
+            finally:
+                session.busy -= 1
+                with contextlib.suppress(SessionNotFoundError):
+                    self._live.get(session.session_id)  # its idle time starts anew
+
+        task = asyncio.create_task(working())
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        await asyncio.wait({task}, timeout=_ANSWER_SECONDS)
+        if task.done():
+            task.result()
+
+    async def sync(self, call: Call) -> Reply:
+        """``SyncContext``: the SDK then asks `info` until nothing is in progress."""
+        session = self._live.get(call.required("sessionId"))
+        mode = call.text("mode").lower() or UPLOAD
+        if mode not in (UPLOAD, DOWNLOAD):
+            raise BadRequestError(f"mode must be {UPLOAD} or {DOWNLOAD}, not {mode!r:.50}")
+        context_id, path = call.text("contextId"), call.text("path")
+        if bool(context_id) != bool(path):
+            raise BadRequestError("contextId and path must be given together, or neither")
+        await self._at_work(session, self._of(session).sync(mode, context_id, path))
+        return Reply(data={})
+
+    async def info(self, call: Call) -> Reply:
+        """``GetContextInfo``: JSON text in JSON text."""
+        session = self._live.get(call.required("sessionId"))
+        bound = self._bound.get(session.session_id)
+        tasks = bound.tasks(call.text("contextId"), call.text("path"), call.text("taskType")) if bound else []
+        status = [{"type": "data", "data": json.dumps(tasks)}] if tasks else []
+        return Reply(data={"contextStatus": json.dumps(status)})
+
+    async def internal(self, call: Call) -> Reply:
+        """``GetAndLoadInternalContext``: the context by which the SDK's `file.upload` and `download` go."""
+        session = self._live.get(call.required("sessionId"))
+        types = call.text("contextTypes") or json.dumps([_FILE_TRANSFER])
+        if _FILE_TRANSFER not in types:
+            raise BadRequestError(f"contextTypes must have {_FILE_TRANSFER}, not {types!r:.100}")
+        try:
+            binding = await self._of(session).transfers(session.session_id)
+        except (SandboxError, SandboxFileError) as error:
+            return failure(503, "SandboxFailed", f"Files can't be transferred: {error}")
+        data = {
+            "contextId": binding.context_id,
+            "contextType": _FILE_TRANSFER,
+            "contextPath": binding.path,
+        }
+        return Reply(data=[data])
+
 
 def _about(context: Context) -> dict[str, Any]:
     return {
@@ -138,4 +254,7 @@ ROUTES: dict[str, tuple[str, Handler]] = {
     "/sdk/GetContextFileDownloadUrl": ("POST", ContextControl.download_url),
     "/sdk/DescribeContextFiles": ("POST", ContextControl.list_files),
     "/sdk/DeleteContextFile": ("POST", ContextControl.delete_file),
+    "/sdk/SyncContext": ("POST", ContextControl.sync),
+    "/sdk/GetContextInfo": ("GET", ContextControl.info),
+    "/sdk/GetAndLoadInternalContext": ("POST", ContextControl.internal),
 }

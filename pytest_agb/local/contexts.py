@@ -221,6 +221,8 @@ class Contexts:
             ContextNotFoundError
         """
         context = self.get(context_id)
+        if context.recycle.get(folder) == seconds:
+            return
         if seconds is None:
             context.recycle.pop(folder, None)
         else:

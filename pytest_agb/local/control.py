@@ -16,6 +16,7 @@ from .sandbox import SandboxError
 from .sessions import check_image
 
 if TYPE_CHECKING:
+    from .context_control import ContextControl
     from .request import Call
     from .sessions import Session, Sessions
 
@@ -26,23 +27,20 @@ PAGE, MAX_PAGE = 10, 1000
 class Control:
     """The handlers. Each takes a request apart, does one thing and says what came of it."""
 
-    def __init__(self, live: Sessions) -> None:
+    def __init__(self, live: Sessions, contexts: ContextControl) -> None:
         self._live = live
+        self._contexts = contexts
 
     async def create(self, call: Call) -> Reply:
         """``createSession``."""
         image = call.required("imageId")
-        if call.body.get("persistenceDataList"):
-            return failure(
-                400,
-                "NotSupported",
-                "Contexts are not available on the local backend; leave context_syncs out.",
-            )
         labels = _labels(call.body.get("labels"))
+        bindings = self._contexts.bindings(call.body.get("persistenceDataList"))
         try:
             session = await self._live.create(image, labels, _idle_seconds(call.body.get("timeout")))
         except SandboxError as error:
             return failure(503, "SandboxFailed", f"The local backend could not make a sandbox: {error}")
+        await self._contexts.bind(session, bindings)
         return Reply(data={**_description(session, call), "success": True})
 
     async def get(self, call: Call) -> Reply:

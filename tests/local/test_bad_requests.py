@@ -51,7 +51,14 @@ def test_unknown_paths_and_methods(api: Api) -> None:
         ({"imageId": IMAGE}, {"labels": "[]"}, "labels is no JSON object"),
         ({"imageId": IMAGE}, {"timeout": "soon"}, "timeout must be a number of seconds"),
         ({"imageId": IMAGE}, {"timeout": -1}, "timeout must be a number of seconds"),
-        ({"imageId": IMAGE}, {"persistenceDataList": [{"contextId": "c"}]}, "Contexts are not available"),
+        ({"imageId": IMAGE}, {"persistenceDataList": "x"}, "persistenceDataList is no array"),
+        ({"imageId": IMAGE}, {"persistenceDataList": ["x"]}, "persistenceDataList is no array"),
+        ({"imageId": IMAGE}, {"persistenceDataList": [{"contextId": "c"}]}, "needs contextId and path"),
+        (
+            {"imageId": IMAGE},
+            {"persistenceDataList": [{"contextId": "c", "path": "/x"}]},
+            "Context [c] is not found",
+        ),
     ],
 )
 def test_a_bad_create_makes_nothing(

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -116,6 +117,37 @@ def test_a_broken_upload_leaves_the_old_file(tmp_path: Path) -> None:
                 eventually(lambda: list(incoming.iterdir()), "the upload has begun")
             eventually(lambda: not list(incoming.iterdir()), "the half upload is gone")
             assert _got(api, context_id, "/tmp/x") == b"old"
+
+
+def test_how_long_files_are_kept_is_noted_with_the_upload(tmp_path: Path) -> None:
+    with serving("--isolation", "any", "--data-dir", str(tmp_path)) as server:
+        api = Api(server)
+        with api.http:
+            context_id = _context(api, "one")
+            policy = {"recyclePolicy": {"lifecycle": "Lifecycle_3Days", "paths": ["/cache/", "logs"]}}
+            bound: dict[str, Any] = {"contextId": context_id, "path": "/tmp/work/"}
+            bound["policy"] = json.dumps(policy)
+            about = tmp_path / context_id / "about.json"
+            sandbox = api.create(persistenceDataList=[bound])
+            assert json.loads(about.read_text())["recycle"] == {}
+            sandbox.release()
+            rules = json.loads(about.read_text())["recycle"]
+            assert rules == {"/tmp/work/cache": 259200.0, "/tmp/work/logs": 259200.0}
+            bound["policy"] = {"recyclePolicy": {"lifecycle": "Lifecycle_Forever", "paths": ["cache"]}}
+            api.create(persistenceDataList=[bound]).release()
+            assert json.loads(about.read_text())["recycle"] == {"/tmp/work/logs": 259200.0}
+
+
+def test_a_server_that_is_told_to_end_uploads_first(tmp_path: Path) -> None:
+    with serving("--isolation", "any", "--data-dir", str(tmp_path)) as server:
+        api = Api(server)
+        with api.http:
+            context_id = _context(api, "one")
+            sandbox = api.create(persistenceDataList=[{"contextId": context_id, "path": "/tmp/work"}])
+            sandbox.tool("write_file", path="/tmp/work/x", content="kept")
+            server.process.terminate()
+            assert server.process.wait(10) == 0
+    assert (tmp_path / context_id / "files" / "tmp" / "work" / "x").read_text() == "kept"
 
 
 def test_nothing_secret_is_on_disk(tmp_path: Path) -> None:
