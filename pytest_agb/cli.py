@@ -113,6 +113,11 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
         metavar="DIR",
         help="where contexts are kept, and still are when the server has ended (default: they end with it)",
     )
+    serve.add_argument(
+        "--link-route",
+        action="store_true",
+        help="give sessions a linkUrl, by which the official SDK then calls their tools, 20 ms slower",
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -186,6 +191,7 @@ def _serve(arguments: argparse.Namespace) -> int:
             data_directory=directory,
             remove_directory=True,
             contexts_directory=Path(arguments.data_dir).absolute() if arguments.data_dir else None,
+            link_route=arguments.link_route,
             port=arguments.port,
             rules=sessions.SessionRules(
                 default_idle_seconds=arguments.idle_timeout,

@@ -17,6 +17,7 @@ import contextlib
 import os
 import selectors
 import signal
+import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,10 +25,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import files, namespaces, processes, transfer, wire
 from .changes import Changes
 from .code.runner import CodeRunner
+from .ports import Ports
 from .shell import ShellJob
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
 #: Everything that a process in a sandbox finds in its environment; the paths differ by isolation.
@@ -55,6 +56,7 @@ class Agent:
         self.place = place
         self._connection = connection
         self._decoder = wire.Decoder()
+        self._descriptors: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._jobs: list[Job] = []
         self._ending = False
@@ -141,14 +143,19 @@ class Agent:
 
     def _on_request(self) -> None:
         try:
-            messages = wire.receive(self._connection, self._decoder)
+            data, descriptors, _, _ = socket.recv_fds(self._connection, 1 << 18, 4)
+            messages = list(self._decoder.feed(data))
         except (OSError, wire.ProtocolError):
-            messages = None
-        if messages is None:
+            data = b""
+        if not data:
             self._ending = True
             return
+        self._descriptors += descriptors
         for message in messages:
-            self._dispatch(message["id"], message["tool"], message["args"])
+            if message["tool"] == "open_ports":
+                Ports(self, socket.socket(fileno=self._descriptors.pop(0)))
+            else:
+                self._dispatch(message["id"], message["tool"], message["args"])
 
     def _dispatch(self, call: int, tool: str, arguments: dict[str, Any]) -> None:
         try:

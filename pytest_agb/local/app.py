@@ -10,12 +10,14 @@ import hmac
 import json
 import logging
 import math
+import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
 
-from . import context_control, control, sessions, signed_urls, streaming
+from . import context_control, control, link_control, sessions, signed_urls, streaming
 from .context_files import ContextFileError, ContextFileNotFoundError
 from .context_sync import NotBoundError
 from .contexts import ContextNameError, ContextNotFoundError
@@ -23,8 +25,6 @@ from .reply import Reply, failure
 from .request import BadRequestError, Call
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
@@ -33,8 +33,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pytest_agb.local")
 
+_LINK = re.compile(f"{control.LINK_PATH}([^/]+)/callTool")
 #: Bytes of a request's body.
 MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+_Route = tuple[str, Callable[[Call], Awaitable[Reply]]]
+_Handlers = TypeVar("_Handlers")
 
 
 class App:
@@ -45,19 +50,21 @@ class App:
         live: sessions.Sessions,
         contexts: Contexts,
         api_key: str,
+        *,
         throttle: Throttle | None = None,
+        link_route: bool = False,
     ) -> None:
         self._live = live
         self._throttle = throttle
         self._urls = signed_urls.SignedUrls(contexts)
         about_contexts = context_control.ContextControl(contexts, live, self._urls)
-        about_sessions = control.Control(live, about_contexts)
-        self._routes: dict[str, tuple[str, Callable[[Call], Awaitable[Reply]]]] = {
-            path: (method, functools.partial(handler, about_sessions))
-            for path, (method, handler) in control.ROUTES.items()
+        about_sessions = control.Control(live, about_contexts, link_route=link_route)
+        self._links = link_control.LinkControl(live)
+        self._routes = {
+            **_bound(control.ROUTES, about_sessions),
+            **_bound(context_control.ROUTES, about_contexts),
+            **_bound(link_control.ROUTES, self._links),
         }
-        for path, (method, handler) in context_control.ROUTES.items():
-            self._routes[path] = (method, functools.partial(handler, about_contexts))
         self._authorization = f"Bearer {api_key}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,12 +92,18 @@ class App:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Reply:
-        given = request.headers.get("authorization", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, self._authorization):
-            return failure(401, "InvalidApiKey", "The API key is missing or not the one of this server.")
-        if self._throttle is not None and (wait := self._throttle.wait_seconds()):
-            return _too_many(self._throttle.per_second, wait)
-        route = self._routes.get(request.url.path)
+        route: _Route | None
+        if link := _LINK.fullmatch(request.url.path):
+            # Its own token, the session's, is looked at there.
+            token = request.headers.get("x-access-token", "")
+            route = ("POST", functools.partial(self._links.call_tool, session_id=link[1], token=token))
+        else:
+            given = request.headers.get("authorization", "").encode("utf-8", "replace")
+            if not hmac.compare_digest(given, self._authorization):
+                return failure(401, "InvalidApiKey", "The API key is missing or not the one of this server.")
+            if self._throttle is not None and (wait := self._throttle.wait_seconds()):
+                return _too_many(self._throttle.per_second, wait)
+            route = self._routes.get(request.url.path)
         if route is None:
             return failure(
                 404, "InvalidAction.NotFound", f"There is no {request.url.path} on the local backend."
@@ -136,6 +149,14 @@ def _too_many(per_second: float, wait: float) -> Reply:
         f"Too many requests: more than {per_second:g} a second",
         headers={"retry-after": str(math.ceil(wait))},
     )
+
+
+def _bound(
+    routes: dict[str, tuple[str, Callable[[_Handlers, Call], Awaitable[Reply]]]], handlers: _Handlers
+) -> dict[str, _Route]:
+    return {
+        path: (method, functools.partial(handler, handlers)) for path, (method, handler) in routes.items()
+    }
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
 #: Things on one page of a list: what the SDK asks for, and the most there are.
 PAGE, MAX_PAGE = 10, 1000
+#: Where a session's tools are called with its token in place of the API key: its ID and ``/callTool`` follow.
+LINK_PATH = "/link/"
 
 
 class Control:
     """The handlers. Each takes a request apart, does one thing and says what came of it."""
 
-    def __init__(self, live: Sessions, contexts: ContextControl) -> None:
+    def __init__(self, live: Sessions, contexts: ContextControl, *, link_route: bool) -> None:
         self._live = live
         self._contexts = contexts
+        self._link_route = link_route
 
     async def create(self, call: Call) -> Reply:
         """``createSession``."""
@@ -41,12 +44,24 @@ class Control:
         except SandboxError as error:
             return failure(503, "SandboxFailed", f"The local backend could not make a sandbox: {error}")
         await self._contexts.bind(session, bindings)
-        return Reply(data={**_description(session, call), "success": True})
+        return Reply(data={**_description(session, call), **self._link(session, call), "success": True})
 
     async def get(self, call: Call) -> Reply:
         """``getSession``."""
         session = self._session(call)
-        return Reply(data={**_description(session, call), "status": session.status})
+        return Reply(
+            data={**_description(session, call), **self._link(session, call), "status": session.status}
+        )
+
+    def _link(self, session: Session, call: Call) -> dict[str, Any]:
+        """Return what makes the SDK call tools past ``/mcp``, if asked for: it costs it 20 ms a call."""
+        if not self._link_route:
+            return {}
+        servers = [{"name": tool.name, "server": tool.server} for tool in tools.TOOLS.values()]
+        return {
+            "linkUrl": f"{call.base_url}{LINK_PATH}{session.session_id}",
+            "toolList": json.dumps(servers),
+        }
 
     async def status(self, call: Call) -> Reply:
         """``getSessionInfo``. Does not count as use: the SDK's tests poll it and expect the idle release."""
@@ -101,14 +116,10 @@ class Control:
         check_image(call.text("imageId") or "agb-code-space-1")
         return Reply(data=json.dumps([tool.schema() for tool in tools.TOOLS.values()]))
 
-    async def no_link(self, call: Call) -> Reply:
-        """``getLink`` and ``getCdpLink``."""
+    async def no_browser(self, call: Call) -> Reply:
+        """``browser/init`` and ``getCdpLink``."""
         self._session(call)
-        return failure(
-            400,
-            "NotSupported",
-            "Links are not available on the local backend; set AGB_API_KEY to use the AGB cloud.",
-        )
+        return failure(400, "NotSupported", tools.not_here("A browser"))
 
     async def call_tool(self, call: Call) -> Reply:
         """``/mcp``."""
@@ -116,11 +127,7 @@ class Control:
         if not name or not session_id:
             raise BadRequestError("name or sessionId is missing")
         arguments = json_object(call.body.get("args", "{}"), "args")
-        try:
-            answer = await self._live.call(session_id, name, arguments)
-        except (tools.ArgumentError, SandboxError) as error:
-            return _tool_answer(False, str(error))
-        return _tool_answer(answer.ok, answer.text)
+        return Reply(data=await tool_result(self._live, session_id, name, arguments))
 
     def _session(self, call: Call) -> Session:
         return self._live.get(_session_id(call))
@@ -133,8 +140,23 @@ def _session_id(call: Call) -> str:
     return session_id
 
 
-def _tool_answer(ok: bool, text: str) -> Reply:
-    return Reply(data={"isError": not ok, "content": [{"type": "text", "text": text}]})
+async def tool_result(
+    live: Sessions, session_id: str, name: str, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """Call a tool and return what it said, as the SDK expects it.
+
+    Raises:
+        sessions.SessionNotFoundError
+    """
+    try:
+        answer = await live.call(session_id, name, arguments)
+    except (tools.ArgumentError, SandboxError) as error:
+        return _tool_result(False, str(error))
+    return _tool_result(answer.ok, answer.text)
+
+
+def _tool_result(ok: bool, text: str) -> dict[str, Any]:
+    return {"isError": not ok, "content": [{"type": "text", "text": text}]}
 
 
 def _description(session: Session, call: Call) -> dict[str, Any]:
@@ -144,7 +166,6 @@ def _description(session: Session, call: Call) -> dict[str, Any]:
         "appInstanceId": session.instance_id,
         "resourceId": session.resource_id,
         "resourceUrl": f"http://localhost/?resourceId={session.resource_id}&authcode={secrets.token_hex(8)}",
-        # Without a `linkUrl` the SDK calls tools by `/mcp`, which costs it 20 ms less a call.
         "wsUrl": call.base_url.replace("http", "ws", 1) + streaming.PATH + session.session_id,
         "token": session.token,
     }
@@ -200,7 +221,7 @@ ROUTES: dict[str, tuple[str, Handler]] = {
     "/sdk/SetLabel": ("POST", Control.set_labels),
     "/sdk/GetLabel": ("GET", Control.get_labels),
     "/mcp/listTools": ("POST", Control.list_tools),
-    "/internet/getLink": ("GET", Control.no_link),
-    "/internet/getCdpLink": ("POST", Control.no_link),
+    "/internet/getCdpLink": ("POST", Control.no_browser),
+    "/browser/init": ("POST", Control.no_browser),
     "/mcp": ("POST", Control.call_tool),
 }

@@ -45,6 +45,8 @@ class ServerConfig:
     remove_directory: bool = False
     #: Where contexts are kept, which outlive the server there. Without it they are in the data directory.
     contexts_directory: Path | None = None
+    #: Whether sessions have a ``linkUrl``, by which the SDK then calls their tools.
+    link_route: bool = False
     host: str = "127.0.0.1"
     #: 0: any free one.
     port: int = 0
@@ -134,7 +136,9 @@ async def _serve(
     throttle = Throttle(config.requests_per_second) if config.requests_per_second else None
     server = Server(
         uvicorn.Config(
-            App(sessions, contexts, config.api_key, throttle),
+            App(
+                sessions, contexts, config.api_key, throttle=throttle, link_route=config.link_route
+            ),
             log_config=None, access_log=False, lifespan="off", loop="asyncio", interface="asgi3",
             # No pings: whoever stands in a debugger inside of a callback answers none, and is not gone.
             ws="websockets-sansio", ws_ping_interval=None, ws_max_size=MAX_BODY_BYTES,

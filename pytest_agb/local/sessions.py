@@ -104,7 +104,7 @@ class Session:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     #: What is done before the sandbox ends, whatever ends it.
     before_end: list[Callable[[], Awaitable[None]]] = field(default_factory=list, repr=False)
-    #: Opens its stream.
+    #: Opens what is the session's without the API key.
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     #: Stand for the service's own identifiers, which its clients show.
     instance_id: str = field(default_factory=lambda: f"ai-{secrets.token_hex(8)}")
