@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import files, namespaces, processes, transfer, wire
 from .changes import Changes
 from .code.runner import CodeRunner
+from .metrics import MetricsJob
 from .ports import Ports
 from .shell import ShellJob
 
@@ -163,6 +164,8 @@ class Agent:
                 self._runner(arguments["language"]).submit(call, arguments)
             elif tool == "shell":
                 self._jobs.append(ShellJob(self, call, arguments))
+            elif tool == "get_metrics":
+                self._jobs.append(MetricsJob(self, call))
             elif tool in self._tools:
                 self.reply(call, True, self._tools[tool](self.place, arguments))
             else:

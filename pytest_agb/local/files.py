@@ -19,7 +19,7 @@ import stat
 import time
 from typing import IO, TYPE_CHECKING, Any
 
-from . import metrics, search
+from . import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -362,15 +362,10 @@ def search_files(place: Place, arguments: dict[str, Any]) -> str:
     return "\n".join(f"{base}/{shown(name)}" for name in found) or "No matches found"
 
 
-def get_metrics(place: Place, arguments: dict[str, Any]) -> str:
-    """Describe the load, see `metrics.collect`."""
-    return metrics.collect(place.home)
-
-
 TOOLS: dict[str, Callable[[Place, dict[str, Any]], str]] = {
     tool.__name__: tool
     for tool in (
         get_file_info, read_file, write_file, list_directory, create_directory, delete_file, move_file,
-        edit_file, read_multiple_files, search_files, get_metrics,
+        edit_file, read_multiple_files, search_files,
     )
 }  # fmt: skip
