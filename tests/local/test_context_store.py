@@ -118,6 +118,29 @@ def test_files_are_kept_for_their_time_and_others_for_ever(tmp_path: Path) -> No
     contexts.close()
 
 
+def test_a_server_looks_for_what_has_expired_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_agb.local.contexts._RECYCLE_SECONDS", 0.01)
+    contexts = Contexts(tmp_path)
+    context_id = contexts.create("one").context_id
+    files = contexts.files(context_id)
+
+    async def scenario() -> None:
+        looking = asyncio.create_task(contexts.recycle_forever())
+        for key in ("/a", "/b"):
+            _write(files, key)
+            contexts.set_recycling(context_id, key.rpartition("/")[0] or "/", 0.0)
+            deadline = time.monotonic() + 10
+            while files.below("/") and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            assert files.below("/") == {}
+        looking.cancel()
+
+    asyncio.run(scenario())
+    contexts.close()
+
+
 def test_what_was_for_one_session_is_gone_with_the_server(tmp_path: Path) -> None:
     contexts = Contexts(tmp_path)
     kept, internal = contexts.create("kept"), contexts.create("for a session", internal=True)

@@ -174,8 +174,11 @@ def test_a_sync_on_demand_goes_either_way(client: Client, policy: Any) -> None:
     client.put(f"{_MOUNT}/in", b"in")
     with client.session(manual) as session:
         assert session.context.info().context_status_data == []
+        session.file.mkdir(_MOUNT)
+        session.file.write(f"{_MOUNT}/mine", "mine")
         assert _sync(session, mode="download").success
         assert session.file.read(f"{_MOUNT}/in").content == "in"
+        assert session.file.read(f"{_MOUNT}/mine").content == "mine"  # a download deletes nothing
         session.file.write(f"{_MOUNT}/out", "out")
         assert _sync(session).success  # upload is the default
         assert client.got(f"{_MOUNT}/out") == b"out"

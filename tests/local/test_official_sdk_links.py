@@ -193,7 +193,8 @@ def test_a_link_that_cannot_be_had_says_why(
 
 def test_the_sdk_takes_a_refused_link_for_a_failure(sdk_session: Any) -> None:
     for arguments in ((), ("http", 30100), ("https", 80)):
-        assert not sdk_session.get_link(*arguments).success
+        refused = sdk_session.get_link(*arguments)
+        assert (refused.success, refused.error_message) == (False, "Failed to get link")
 
 
 # ---------------------------------------------------------------------- tools by a link
