@@ -202,9 +202,9 @@ class ContextControl:
     async def internal(self, call: Call) -> Reply:
         """``GetAndLoadInternalContext``: the context by which the SDK's `file.upload` and `download` go."""
         session = self._live.get(call.required("sessionId"))
-        types = call.text("contextTypes") or json.dumps([_FILE_TRANSFER])
-        if _FILE_TRANSFER not in types:
-            raise BadRequestError(f"contextTypes must have {_FILE_TRANSFER}, not {types!r:.100}")
+        types = call.text("contextTypes")
+        if types not in ("", json.dumps([_FILE_TRANSFER])):
+            raise BadRequestError(f'contextTypes must be ["{_FILE_TRANSFER}"], not {types:.100}')
         try:
             binding = await self._of(session).transfers(session.session_id)
         except (SandboxError, SandboxFileError) as error:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -47,7 +46,7 @@ def put_file(place: Place, arguments: dict[str, Any]) -> str:
     """
     path, done = arguments["path"], arguments.get("done")
     real = place.resolve(path, making=True)
-    part = os.path.join(place.temporary, f".incoming-{hashlib.sha256(os.fsencode(real)).hexdigest()[:16]}")
+    part = os.path.join(place.temporary, f".incoming-{hash(real) & 0xFFFFFFFFFFFF:x}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     if arguments["offset"] == 0:
         flags |= os.O_TRUNC

@@ -64,7 +64,7 @@ def test_disk_is_that_of_its_files(sdk_session: Any, other_session: Any) -> None
 
 def _load(session: Any) -> float:
     """The sum of some measurements: on a busy machine each of them says little."""
-    return sum(_metrics(session).cpu_used_pct for _ in range(4))
+    return sum(float(_metrics(session).cpu_used_pct) for _ in range(4))
 
 
 def test_processor_time_is_that_of_its_processes(sdk_session: Any, other_session: Any) -> None:
