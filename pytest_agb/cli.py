@@ -116,6 +116,16 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
     serve.add_argument(
         "--rate", type=_count, metavar="N", help="refuse requests beyond N a second, with HTTP 429"
     )
+    serve.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="where contexts are kept, and still are when the server has ended (default: they end with it)",
+    )
+    serve.add_argument(
+        "--link-route",
+        action="store_true",
+        help="give sessions a linkUrl, by which the official SDK then calls their tools, 20 ms slower",
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -191,6 +201,8 @@ def _serve(arguments: argparse.Namespace) -> int:
             network=arguments.network,
             data_directory=directory,
             remove_directory=True,
+            contexts_directory=Path(arguments.data_dir).absolute() if arguments.data_dir else None,
+            link_route=arguments.link_route,
             port=arguments.port,
             rules=sessions.SessionRules(
                 default_idle_seconds=arguments.idle_timeout,

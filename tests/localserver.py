@@ -191,3 +191,42 @@ def processes_with(marker: str) -> list[int]:
             if marker.encode() in line and state not in "ZX":
                 found.append(int(entry.name))
     return found
+
+
+def parent_of(pid: int) -> int:
+    """The parent of a process of this machine; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+class MemoryWatch:
+    """How much more memory the server and its agents took at their peaks than when the watch began."""
+
+    def __init__(self, server: Server) -> None:
+        parents = {
+            int(entry.name): parent_of(int(entry.name))
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit()
+        }
+        family = {server.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in family} - family:
+            family |= more
+        self._before: dict[int, int] = {}
+        for pid in family:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak is counted anew
+            self._before[pid] = self._kib(pid, "VmRSS")
+
+    @staticmethod
+    def _kib(pid: int, name: str) -> int:
+        text = Path(f"/proc/{pid}/status").read_text()
+        return int(text.partition(f"{name}:")[2].split()[0])
+
+    def growth_mib(self) -> dict[int, float]:
+        """By process, for those that live still."""
+        return {
+            pid: (self._kib(pid, "VmHWM") - before) / 1024
+            for pid, before in self._before.items()
+            if parent_of(pid)
+        }

@@ -17,17 +17,20 @@ import contextlib
 import os
 import selectors
 import signal
+import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import files, kernel, namespaces, processes, usage, wire
+from . import files, kernel, namespaces, processes, transfer, usage, wire
+from .changes import Changes
 from .code.runner import CodeRunner
+from .metrics import MetricsJob
+from .ports import Ports
 from .shell import ShellJob
 from .watch import Watch
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
 
     from .limits import Limits
@@ -59,9 +62,11 @@ class Agent:
         self._killed = (0.0, "")
         self._connection = connection
         self._decoder = wire.Decoder()
+        self._descriptors: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._jobs: list[Job] = []
         self._ending = False
+        self._tools = {**files.TOOLS, **transfer.TOOLS, "get_file_change": Changes().report}
         self._runners: dict[str, CodeRunner] = {}
         if usage.has_children_files():
             self._jobs.append(Watch(self, limits))
@@ -162,14 +167,19 @@ class Agent:
 
     def _on_request(self) -> None:
         try:
-            messages = wire.receive(self._connection, self._decoder)
+            data, descriptors, _, _ = socket.recv_fds(self._connection, 1 << 18, 4)
+            messages = list(self._decoder.feed(data))
         except (OSError, wire.ProtocolError):
-            messages = None
-        if messages is None:
+            data = b""
+        if not data:
             self._ending = True
             return
+        self._descriptors += descriptors
         for message in messages:
-            self._dispatch(message["id"], message["tool"], message["args"])
+            if message["tool"] == "open_ports":
+                Ports(self, socket.socket(fileno=self._descriptors.pop(0)))
+            else:
+                self._dispatch(message["id"], message["tool"], message["args"])
 
     def _dispatch(self, call: int, tool: str, arguments: dict[str, Any]) -> None:
         try:
@@ -177,8 +187,10 @@ class Agent:
                 self._runner(arguments["language"]).submit(call, arguments)
             elif tool == "shell":
                 self._jobs.append(ShellJob(self, call, arguments))
-            elif tool in files.TOOLS:
-                self.reply(call, True, files.TOOLS[tool](self.place, arguments))
+            elif tool == "get_metrics":
+                self._jobs.append(MetricsJob(self, call))
+            elif tool in self._tools:
+                self.reply(call, True, self._tools[tool](self.place, arguments))
             else:
                 self.reply(call, False, f"Tool [{tool}] is not found")
         except files.FileToolError as error:

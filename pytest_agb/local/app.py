@@ -5,59 +5,66 @@ What each answer must hold is what agbcloud-sdk 0.12 reads; see the comments whe
 
 from __future__ import annotations
 
+import functools
 import hmac
 import json
 import logging
 import math
+import re
 import uuid
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
 
-from . import control, sessions, streaming
+from . import context_control, control, link_control, sessions, signed_urls, streaming
+from .context_files import ContextFileError, ContextFileNotFoundError
+from .context_sync import NotBoundError
+from .contexts import ContextNameError, ContextNotFoundError
 from .reply import Reply, failure
+from .request import BadRequestError, Call
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from .contexts import Contexts
     from .throttle import Throttle
 
 logger = logging.getLogger("pytest_agb.local")
 
+_LINK = re.compile(f"{control.LINK_PATH}([^/]+)/callTool")
 #: Bytes of a request's body.
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Call:
-    """One request, taken apart."""
-
-    query: Mapping[str, str]
-    body: dict[str, Any]
-    #: Where the client reaches this server: ``http://127.0.0.1:8377/``.
-    base_url: str
-
-    def text(self, *names: str) -> str:
-        """Return the first of ``names`` in body or query, as text without blanks around; ``""`` if none."""
-        for name in names:
-            for place in (self.body, self.query):
-                value = place.get(name)
-                if isinstance(value, str) and value.strip():
-                    return value.strip()
-        return ""
+_Route = tuple[str, Callable[[Call], Awaitable[Reply]]]
+_Handlers = TypeVar("_Handlers")
 
 
 class App:
     """The ASGI application."""
 
-    def __init__(self, live: sessions.Sessions, api_key: str, throttle: Throttle | None = None) -> None:
+    def __init__(
+        self,
+        live: sessions.Sessions,
+        contexts: Contexts,
+        api_key: str,
+        *,
+        throttle: Throttle | None = None,
+        link_route: bool = False,
+    ) -> None:
         self._live = live
-        self._control = control.Control(live)
         self._throttle = throttle
+        self._urls = signed_urls.SignedUrls(contexts)
+        about_contexts = context_control.ContextControl(contexts, live, self._urls)
+        about_sessions = control.Control(live, about_contexts, link_route=link_route)
+        self._links = link_control.LinkControl(live)
+        self._routes = {
+            **_bound(control.ROUTES, about_sessions),
+            **_bound(context_control.ROUTES, about_contexts),
+            **_bound(link_control.ROUTES, self._links),
+        }
         self._authorization = f"Bearer {api_key}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +76,13 @@ class App:
             await streaming.serve(WebSocket(scope, receive, send), self._live)
             return
 
-        reply = await self._answer(Request(scope, receive))
+        request = Request(scope, receive)
+        # Whoever has a signed URL needs no key.
+        by_url = request.url.path == signed_urls.PATH
+        reply = await (self._urls.answer(request) if by_url else self._answer(request))
+        if isinstance(reply, Response):
+            await reply(scope, receive, send)
+            return
         request_id = str(uuid.uuid4()).upper()
         # ASCII: a lone surrogate in a file's text has no UTF-8.
         body = json.dumps({"requestId": request_id, **reply.envelope()}).encode("ascii")
@@ -79,12 +92,18 @@ class App:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Reply:
-        given = request.headers.get("authorization", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, self._authorization):
-            return failure(401, "InvalidApiKey", "The API key is missing or not the one of this server.")
-        if self._throttle is not None and (wait := self._throttle.wait_seconds()):
-            return _too_many(self._throttle.per_second, wait)
-        route = control.ROUTES.get(request.url.path)
+        route: _Route | None
+        if link := _LINK.fullmatch(request.url.path):
+            # Its own token, the session's, is looked at there.
+            token = request.headers.get("x-access-token", "")
+            route = ("POST", functools.partial(self._links.call_tool, session_id=link[1], token=token))
+        else:
+            given = request.headers.get("authorization", "").encode("utf-8", "replace")
+            if not hmac.compare_digest(given, self._authorization):
+                return failure(401, "InvalidApiKey", "The API key is missing or not the one of this server.")
+            if self._throttle is not None and (wait := self._throttle.wait_seconds()):
+                return _too_many(self._throttle.per_second, wait)
+            route = self._routes.get(request.url.path)
         if route is None:
             return failure(
                 404, "InvalidAction.NotFound", f"There is no {request.url.path} on the local backend."
@@ -93,9 +112,9 @@ class App:
         if request.method != method:
             return failure(405, "InvalidMethod", f"{request.url.path} is called with {method}.")
         try:
-            call = Call(request.query_params, await _body(request), str(request.base_url))
-            return await handler(self._control, call)
-        except control.BadRequestError as error:
+            call = Call(request.query_params, await _body(request), str(request.base_url).rstrip("/"))
+            return await handler(call)
+        except BadRequestError as error:
             return failure(400, "InvalidParameter", str(error))
         except sessions.SessionNotFoundError:
             # The code and the words by which the SDK's delete knows that it is done.
@@ -106,6 +125,16 @@ class App:
             return failure(400, "InvalidImage.NotFound", str(error))
         except sessions.ImageNotHereError as error:
             return failure(400, "NotSupported", str(error))
+        except NotBoundError as error:
+            return failure(400, "InvalidContext.NotBound", str(error))
+        except ContextNotFoundError as error:
+            return failure(400, "InvalidContext.NotFound", str(error))
+        except ContextNameError as error:
+            return failure(400, "InvalidContextName", str(error))
+        except ContextFileNotFoundError as error:
+            return failure(400, "InvalidContextFile.NotFound", str(error))
+        except ContextFileError as error:
+            return failure(400, "InvalidContextFile", str(error))
         except Exception as error:
             # Never the arguments: they are the user's.
             logger.error("%s failed: %s", request.url.path, type(error).__name__, exc_info=error)
@@ -122,18 +151,26 @@ def _too_many(per_second: float, wait: float) -> Reply:
     )
 
 
+def _bound(
+    routes: dict[str, tuple[str, Callable[[_Handlers, Call], Awaitable[Reply]]]], handlers: _Handlers
+) -> dict[str, _Route]:
+    return {
+        path: (method, functools.partial(handler, handlers)) for path, (method, handler) in routes.items()
+    }
+
+
 async def _body(request: Request) -> dict[str, Any]:
     raw = bytearray()
     async for piece in request.stream():
         raw += piece
         if len(raw) > MAX_BODY_BYTES:
-            raise control.BadRequestError(f"the body has more than {MAX_BODY_BYTES} bytes")
+            raise BadRequestError(f"the body has more than {MAX_BODY_BYTES} bytes")
     if not raw.strip():
         return {}
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError):
-        raise control.BadRequestError("the body is no JSON") from None
+        raise BadRequestError("the body is no JSON") from None
     if not isinstance(body, dict):
-        raise control.BadRequestError("the body is no JSON object")
+        raise BadRequestError("the body is no JSON object")
     return body

@@ -11,49 +11,57 @@ from typing import TYPE_CHECKING, Any
 
 from . import streaming, tools
 from .reply import Reply, failure
+from .request import BadRequestError, json_object
 from .sandbox import SandboxError
 from .sessions import check_image
 
 if TYPE_CHECKING:
-    from .app import Call
+    from .context_control import ContextControl
+    from .request import Call
     from .sessions import Session, Sessions
 
-#: Sessions on one page of a list: what the SDK asks for, and the most there are.
-_PAGE, _MAX_PAGE = 10, 1000
-
-
-class BadRequestError(ValueError):
-    """The request can't be understood; the message says what is wrong with it."""
+#: Things on one page of a list: what the SDK asks for, and the most there are.
+PAGE, MAX_PAGE = 10, 1000
+#: Where a session's tools are called with its token in place of the API key: its ID and ``/callTool`` follow.
+LINK_PATH = "/link/"
 
 
 class Control:
     """The handlers. Each takes a request apart, does one thing and says what came of it."""
 
-    def __init__(self, live: Sessions) -> None:
+    def __init__(self, live: Sessions, contexts: ContextControl, *, link_route: bool) -> None:
         self._live = live
+        self._contexts = contexts
+        self._link_route = link_route
 
     async def create(self, call: Call) -> Reply:
         """``createSession``."""
-        image = call.text("imageId")
-        if not image:
-            raise BadRequestError("imageId is missing")
-        if call.body.get("persistenceDataList"):
-            return failure(
-                400,
-                "NotSupported",
-                "Contexts are not available on the local backend; leave context_syncs out.",
-            )
+        image = call.required("imageId")
         labels = _labels(call.body.get("labels"))
+        bindings = self._contexts.bindings(call.body.get("persistenceDataList"))
         try:
             session = await self._live.create(image, labels, _idle_seconds(call.body.get("timeout")))
         except SandboxError as error:
             return failure(503, "SandboxFailed", f"The local backend could not make a sandbox: {error}")
-        return Reply(data={**_description(session, call), "success": True})
+        await self._contexts.bind(session, bindings)
+        return Reply(data={**_description(session, call), **self._link(session, call), "success": True})
 
     async def get(self, call: Call) -> Reply:
         """``getSession``."""
         session = self._session(call)
-        return Reply(data={**_description(session, call), "status": session.status})
+        return Reply(
+            data={**_description(session, call), **self._link(session, call), "status": session.status}
+        )
+
+    def _link(self, session: Session, call: Call) -> dict[str, Any]:
+        """Return what makes the SDK call tools past ``/mcp``, if asked for: it costs it 20 ms a call."""
+        if not self._link_route:
+            return {}
+        servers = [{"name": tool.name, "server": tool.server} for tool in tools.TOOLS.values()]
+        return {
+            "linkUrl": f"{call.base_url}{LINK_PATH}{session.session_id}",
+            "toolList": json.dumps(servers),
+        }
 
     async def status(self, call: Call) -> Reply:
         """``getSessionInfo``. Does not count as use: the SDK's tests poll it and expect the idle release."""
@@ -78,7 +86,7 @@ class Control:
 
     async def list_sessions(self, call: Call) -> Reply:
         """``ListSession``. ``count`` is that of all matches, whatever the page."""
-        size = _number(call.text("maxResults"), "maxResults", default=_PAGE, lowest=1, highest=_MAX_PAGE)
+        size = call.number("maxResults", default=PAGE, lowest=1, highest=MAX_PAGE)
         found = self._live.find(_labels(call.text("labels") or None))
         after = _serial(call.text("nextToken"))
         rest = [session for session in found if session.serial > after]
@@ -108,26 +116,18 @@ class Control:
         check_image(call.text("imageId") or "agb-code-space-1")
         return Reply(data=json.dumps([tool.schema() for tool in tools.TOOLS.values()]))
 
-    async def no_link(self, call: Call) -> Reply:
-        """``getLink`` and ``getCdpLink``."""
+    async def no_browser(self, call: Call) -> Reply:
+        """``browser/init`` and ``getCdpLink``."""
         self._session(call)
-        return failure(
-            400,
-            "NotSupported",
-            "Links are not available on the local backend; set AGB_API_KEY to use the AGB cloud.",
-        )
+        return failure(400, "NotSupported", tools.not_here("A browser"))
 
     async def call_tool(self, call: Call) -> Reply:
         """``/mcp``."""
         name, session_id = call.text("name"), call.text("sessionId")
         if not name or not session_id:
             raise BadRequestError("name or sessionId is missing")
-        arguments = _object(call.body.get("args", "{}"), "args")
-        try:
-            answer = await self._live.call(session_id, name, arguments)
-        except (tools.ArgumentError, SandboxError) as error:
-            return _tool_answer(False, str(error))
-        return _tool_answer(answer.ok, answer.text)
+        arguments = json_object(call.body.get("args", "{}"), "args")
+        return Reply(data=await tool_result(self._live, session_id, name, arguments))
 
     def _session(self, call: Call) -> Session:
         return self._live.get(_session_id(call))
@@ -140,8 +140,23 @@ def _session_id(call: Call) -> str:
     return session_id
 
 
-def _tool_answer(ok: bool, text: str) -> Reply:
-    return Reply(data={"isError": not ok, "content": [{"type": "text", "text": text}]})
+async def tool_result(
+    live: Sessions, session_id: str, name: str, arguments: dict[str, Any]
+) -> dict[str, Any]:
+    """Call a tool and return what it said, as the SDK expects it.
+
+    Raises:
+        sessions.SessionNotFoundError
+    """
+    try:
+        answer = await live.call(session_id, name, arguments)
+    except (tools.ArgumentError, SandboxError) as error:
+        return _tool_result(False, str(error))
+    return _tool_result(answer.ok, answer.text)
+
+
+def _tool_result(ok: bool, text: str) -> dict[str, Any]:
+    return {"isError": not ok, "content": [{"type": "text", "text": text}]}
 
 
 def _description(session: Session, call: Call) -> dict[str, Any]:
@@ -151,28 +166,15 @@ def _description(session: Session, call: Call) -> dict[str, Any]:
         "appInstanceId": session.instance_id,
         "resourceId": session.resource_id,
         "resourceUrl": f"http://localhost/?resourceId={session.resource_id}&authcode={secrets.token_hex(8)}",
-        # Without a `linkUrl` the SDK calls tools by `/mcp`, which costs it 20 ms less a call.
-        "wsUrl": call.base_url.replace("http", "ws", 1).rstrip("/") + streaming.PATH + session.session_id,
+        "wsUrl": call.base_url.replace("http", "ws", 1) + streaming.PATH + session.session_id,
         "token": session.token,
     }
-
-
-def _object(value: Any, name: str) -> dict[str, Any]:
-    """Return a JSON object that is given as one or, as the SDK does, as text."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise BadRequestError(f"{name} is no JSON") from None
-    if not isinstance(value, dict):
-        raise BadRequestError(f"{name} is no JSON object")
-    return value
 
 
 def _labels(value: Any) -> dict[str, str]:
     if value is None or value == "":
         return {}
-    labels = _object(value, "labels")
+    labels = json_object(value, "labels")
     # The service is not documented to check labels; the SDK sends numbers if it gets them.
     return {str(key): text if isinstance(text, str) else json.dumps(text) for key, text in labels.items()}
 
@@ -206,14 +208,6 @@ def _serial(token: str) -> int:
     raise BadRequestError(f"nextToken must be one of a page before, not {token!r:.50}")
 
 
-def _number(text: str, name: str, *, default: int, lowest: int, highest: int) -> int:
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 12 and lowest <= int(text) <= highest):
-        raise BadRequestError(f"{name} must be a number from {lowest} to {highest}, not {text!r:.50}")
-    return int(text)
-
-
 Handler = Callable[[Control, "Call"], Awaitable[Reply]]
 ROUTES: dict[str, tuple[str, Handler]] = {
     "/mcp/createSession": ("POST", Control.create),
@@ -227,7 +221,7 @@ ROUTES: dict[str, tuple[str, Handler]] = {
     "/sdk/SetLabel": ("POST", Control.set_labels),
     "/sdk/GetLabel": ("GET", Control.get_labels),
     "/mcp/listTools": ("POST", Control.list_tools),
-    "/internet/getLink": ("GET", Control.no_link),
-    "/internet/getCdpLink": ("POST", Control.no_link),
+    "/internet/getCdpLink": ("POST", Control.no_browser),
+    "/browser/init": ("POST", Control.no_browser),
     "/mcp": ("POST", Control.call_tool),
 }

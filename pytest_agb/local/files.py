@@ -17,15 +17,17 @@ import os
 import shutil
 import stat
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from . import metrics, search
+from . import search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 #: Bytes that one `read_file` returns at most; a client reads large files in pieces.
 MAX_READ_BYTES = 64 * 1024 * 1024
+#: Characters of a text whose differences are worked out: the effort grows faster than the text.
+_MAX_DIFFERENCE = 256 * 1024
 
 #: Where programs put what is for a while, all of it the machine's where namespaces are not to be had.
 _TEMPORARY = ("/tmp/", "/var/tmp/", "/dev/shm/")
@@ -116,7 +118,7 @@ def _steps_back_exist(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def _errors(path: str) -> Any:
+def errors(path: str) -> Any:
     """Turn the system's errors into ones that say what the user asked for."""
     try:
         yield
@@ -148,7 +150,7 @@ def _open_regular(real: str, path: str, flags: int) -> int:
     raise FileToolError(f"not a regular file: {path}")
 
 
-def _text(name: str) -> str:
+def shown(name: str) -> str:
     """Return a file name as text: any bytes are a name, not all are UTF-8."""
     return os.fsencode(name).decode("utf-8", "replace")
 
@@ -156,10 +158,9 @@ def _text(name: str) -> str:
 def get_file_info(place: Place, arguments: dict[str, Any]) -> str:
     """Describe a file or directory as ``key: value`` lines."""
     path = arguments["path"]
-    with _errors(path):
+    with errors(path):
         info = os.stat(place.resolve(path))
     directory = stat.S_ISDIR(info.st_mode)
-    modified = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(info.st_mtime))
     return "\n".join(
         [
             f"name: {os.path.basename(path.rstrip('/')) or '/'}",
@@ -167,7 +168,9 @@ def get_file_info(place: Place, arguments: dict[str, Any]) -> str:
             f"size: {0 if directory else info.st_size}",
             f"type: {'directory' if directory else 'file'}",
             f"isDirectory: {'true' if directory else 'false'}",
-            f"modified: {modified}",
+            f"modified: {_time(info.st_mtime)}",
+            f"accessed: {_time(info.st_atime)}",
+            f"mode: {stat.S_IMODE(info.st_mode):04o}",
             f"permissions: {stat.filemode(info.st_mode)}",
             f"owner: {info.st_uid}",
             f"group: {info.st_gid}",
@@ -175,10 +178,14 @@ def get_file_info(place: Place, arguments: dict[str, Any]) -> str:
     )
 
 
+def _time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
 def read_file(place: Place, arguments: dict[str, Any]) -> str:
     """Read bytes ``offset`` to ``offset + length``: as text, or as base64 with ``format: binary``."""
     path, offset, length = arguments["path"], arguments["offset"], arguments["length"]
-    with _errors(path):
+    with errors(path):
         descriptor = _open_regular(place.resolve(path), path, os.O_RDONLY)
         try:
             size = os.fstat(descriptor).st_size
@@ -253,7 +260,7 @@ def write_file(place: Place, arguments: dict[str, Any]) -> str:
     parent = os.path.dirname(real.rstrip("/"))
     if not os.path.isdir(parent):
         raise FileToolError(f"parent directory not found: {path} (make it with create_directory)")
-    with _errors(path):
+    with errors(path):
         descriptor = _open_regular(real, path, os.O_WRONLY | os.O_CREAT | flags)
         try:
             view = memoryview(data)
@@ -267,15 +274,15 @@ def write_file(place: Place, arguments: dict[str, Any]) -> str:
 def list_directory(place: Place, arguments: dict[str, Any]) -> str:
     """List a directory, hidden entries included, sorted by name."""
     path = arguments["path"]
-    with _errors(path), os.scandir(place.resolve(path)) as entries:
+    with errors(path), os.scandir(place.resolve(path)) as entries:
         found = sorted((entry.name, entry.is_dir()) for entry in entries)
-    return "\n".join(f"[{'DIR' if directory else 'FILE'}] {_text(name)}" for name, directory in found)
+    return "\n".join(f"[{'DIR' if directory else 'FILE'}] {shown(name)}" for name, directory in found)
 
 
 def create_directory(place: Place, arguments: dict[str, Any]) -> str:
     """Make a directory and its parents; one that is there already is fine."""
     path = arguments["path"]
-    with _errors(path):
+    with errors(path):
         os.makedirs(place.resolve(path, making=True), exist_ok=True)
     return f"created directory {path}"
 
@@ -286,7 +293,7 @@ def delete_file(place: Place, arguments: dict[str, Any]) -> str:
     real = place.resolve(path, follow=False)
     if os.path.isdir(real) and not os.path.islink(real):
         raise FileToolError(f"is a directory, not a file: {path}")
-    with _errors(path):
+    with errors(path):
         os.unlink(real)
     return f"deleted {path}"
 
@@ -304,7 +311,7 @@ def move_file(place: Place, arguments: dict[str, Any]) -> str:
         raise FileToolError(f"already exists: {destination}")
     if not os.path.isdir(os.path.dirname(real_destination)):
         raise FileToolError(f"parent directory not found: {destination} (make it with create_directory)")
-    with _errors(f"{source} -> {destination}"):
+    with errors(f"{source} -> {destination}"):
         try:
             shutil.move(real_source, real_destination)
         except shutil.Error as error:
@@ -314,35 +321,56 @@ def move_file(place: Place, arguments: dict[str, Any]) -> str:
 
 def edit_file(place: Place, arguments: dict[str, Any]) -> str:
     """Replace the first occurrence of each ``oldText``; all or nothing. Returns the differences."""
+    path, dry_run = arguments["path"], arguments["dryRun"]
+    with errors(path):
+        descriptor = _open_regular(place.resolve(path), path, os.O_RDONLY if dry_run else os.O_RDWR)
+        with os.fdopen(descriptor, "rb" if dry_run else "r+b") as file:
+            if os.fstat(descriptor).st_size > MAX_READ_BYTES:
+                raise FileToolError(f"more than {MAX_READ_BYTES} bytes, too large to edit: {path}")
+            try:
+                before = after = file.read().decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise FileToolError(f"not a text file: {path}") from error
+            for edit in arguments["edits"]:
+                if edit["oldText"] not in after:
+                    raise FileToolError(
+                        f"text not found in {path}, nothing was changed: {edit['oldText'][:200]!r}"
+                    )
+                after = after.replace(edit["oldText"], edit["newText"], 1)
+            if not dry_run and after != before:
+                _overwrite(file, after.encode("utf-8", "surrogatepass"))
+    return _difference(before, after, path)
+
+
+def _overwrite(file: IO[bytes], data: bytes) -> None:
+    """Put ``data`` in place of what ``file`` holds; where there is no space for it nothing changes."""
+    if data and hasattr(os, "posix_fallocate"):  # macOS has none
+        os.posix_fallocate(file.fileno(), 0, len(data))
+    file.seek(0)
+    file.write(data)
+    file.truncate()
+
+
+def _difference(before: str, after: str, path: str) -> str:
     import difflib
 
-    path = arguments["path"]
-    real = place.resolve(path)
-    with _errors(path):
-        descriptor = _open_regular(real, path, os.O_RDONLY)
-        with os.fdopen(descriptor, "rb") as file:
-            raw = file.read(MAX_READ_BYTES)
-    try:
-        before = after = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise FileToolError(f"not a text file: {path}") from error
-    for edit in arguments["edits"]:
-        if edit["oldText"] not in after:
-            raise FileToolError(f"text not found in {path}, nothing was changed: {edit['oldText'][:200]!r}")
-        after = after.replace(edit["oldText"], edit["newText"], 1)
-    if not arguments["dryRun"]:
-        with _errors(path), open(real, "wb") as file:
-            file.write(after.encode("utf-8", "surrogatepass"))
-    difference = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="")
-    return "\n".join(difference)[:100_000] or "no difference"
+    if before == after:
+        return "no difference"
+    if len(before) + len(after) > _MAX_DIFFERENCE:
+        return f"changed {path}; it is too large to show the difference"
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), path, path, lineterm="")
+    return "\n".join(lines)
 
 
 def read_multiple_files(place: Place, arguments: dict[str, Any]) -> str:
     """Read several text files into one text, separated by ``---``; one that can't be read says why."""
-    parts = []
+    parts, room = [], MAX_READ_BYTES
     for path in arguments["paths"]:
         try:
             text = read_file(place, {"path": path, "offset": 0, "length": None, "format": "text"})
+            if len(text) > room:
+                raise FileToolError(f"more than {MAX_READ_BYTES} bytes at once, read it on its own: {path}")
+            room -= len(text)
         except FileToolError as error:
             text = f"Error: {error}"
         parts.append(f"{path}:\n{text}\n")
@@ -353,22 +381,17 @@ def search_files(place: Place, arguments: dict[str, Any]) -> str:
     """Find paths below ``path`` by glob, see `search.find`."""
     path = arguments["path"]
     real = place.resolve(path)
-    with _errors(path):
+    with errors(path):
         os.close(os.open(real, os.O_RDONLY | os.O_DIRECTORY))
     base = path.rstrip("/") or ""
     found = search.find(real, arguments["pattern"], arguments["excludePatterns"])
-    return "\n".join(f"{base}/{_text(name)}" for name in found) or "No matches found"
-
-
-def get_metrics(place: Place, arguments: dict[str, Any]) -> str:
-    """Describe the load, see `metrics.collect`."""
-    return metrics.collect(place.home)
+    return "\n".join(f"{base}/{shown(name)}" for name in found) or "No matches found"
 
 
 TOOLS: dict[str, Callable[[Place, dict[str, Any]], str]] = {
     tool.__name__: tool
     for tool in (
         get_file_info, read_file, write_file, list_directory, create_directory, delete_file, move_file,
-        edit_file, read_multiple_files, search_files, get_metrics,
+        edit_file, read_multiple_files, search_files,
     )
 }  # fmt: skip

@@ -147,7 +147,7 @@ def build_root(root: str, shown: list[str], limits: Limits) -> None:
     passwd = f"user:x:{INSIDE_ID}:{INSIDE_ID}::{HOME}:/bin/bash\nnobody:x:{NOBODY}:{NOBODY}::/:/bin/false\n"
     _replace(root, "/etc/passwd", f"root:x:0:0:root:/root:/bin/sh\n{passwd}")
     _replace(root, "/etc/group", f"root:x:0:\nuser:x:{INSIDE_ID}:\nnogroup:x:{NOBODY}:\n")
-    for path in ("/", HOME, "/mnt", "/opt", "/srv"):
+    for path in ("/", "/home", HOME, "/mnt", "/opt", "/srv"):
         os.chown(root + path, INSIDE_ID, INSIDE_ID)
     os.umask(old_mask)
 

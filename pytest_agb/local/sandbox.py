@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -92,6 +93,26 @@ class Sandbox:
         finally:
             self._waiting.pop(number, None)
             self._listening.pop(number, None)
+
+    async def open_ports(self) -> socket.socket:
+        """Return a channel on which the agent hands out connections to ports of the sandbox, see `ports`.
+
+        Raises:
+            SandboxError: the sandbox is gone.
+        """
+        ours, theirs = socket.socketpair()
+        connection = self._writer.get_extra_info("socket")
+        with theirs:
+            # Past the writer, which knows no descriptors; so not in the middle of what it is sending.
+            while self._writer.transport.get_write_buffer_size() and not self._lost:
+                await asyncio.sleep(0.001)
+            if self._lost:
+                ours.close()
+                raise SandboxError(self._lost)
+            with socket.socket(fileno=os.dup(connection.fileno())) as itself:
+                message = wire.encode({"id": 0, "tool": "open_ports", "args": {}})
+                socket.send_fds(itself, [message], [theirs.fileno()])
+        return ours
 
     async def _read(self) -> None:
         decoder = wire.Decoder()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from .contexts import Contexts
+
 logger = logging.getLogger("pytest_agb.local")
 
 #: Seconds between two looks at `keep_running`.
@@ -46,6 +48,10 @@ class ServerConfig:
     remove_directory: bool = False
     #: What each sandbox may use.
     limits: Limits = field(default_factory=Limits)
+    #: Where contexts are kept, which outlive the server there. Without it they are in the data directory.
+    contexts_directory: Path | None = None
+    #: Whether sessions have a ``linkUrl``, by which the SDK then calls their tools.
+    link_route: bool = False
     host: str = "127.0.0.1"
     #: 0: any free one.
     port: int = 0
@@ -65,7 +71,8 @@ def serve(
     Call it in the main thread. ``on_ready`` gets the base URL once requests are answered.
 
     Raises:
-        ServerError: the port is taken, the extra ``local`` is not installed, or the fork server died.
+        ServerError: the port is taken, the extra ``local`` is not installed, the contexts' directory can't
+            be used, or the fork server died.
     """
     try:
         import starlette.requests  # noqa: F401
@@ -77,7 +84,7 @@ def serve(
             f"pip install 'pytest-agb[local]'"
         ) from error
     listener = _listen(config)
-    with contextlib.closing(listener):
+    with contextlib.closing(listener), contextlib.closing(_contexts(config)) as contexts:
         fork_server = ForkServerHandle(
             config.isolation,
             config.data_directory,
@@ -86,7 +93,16 @@ def serve(
             limits=config.limits,
         )
         with contextlib.closing(fork_server):
-            asyncio.run(_serve(config, listener, fork_server, on_ready, keep_running))
+            asyncio.run(_serve(config, listener, contexts, fork_server, on_ready, keep_running))
+
+
+def _contexts(config: ServerConfig) -> Contexts:
+    from .contexts import Contexts, ContextsError
+
+    try:
+        return Contexts(config.contexts_directory or config.data_directory / "contexts")
+    except ContextsError as error:
+        raise ServerError(str(error)) from error
 
 
 def _listen(config: ServerConfig) -> socket.socket:
@@ -108,6 +124,7 @@ def _listen(config: ServerConfig) -> socket.socket:
 async def _serve(
     config: ServerConfig,
     listener: socket.socket,
+    contexts: Contexts,
     fork_server: ForkServerHandle,
     on_ready: Callable[[str], None],
     keep_running: Callable[[], bool] | None,
@@ -128,7 +145,9 @@ async def _serve(
     throttle = Throttle(config.requests_per_second) if config.requests_per_second else None
     server = Server(
         uvicorn.Config(
-            App(sessions, config.api_key, throttle),
+            App(
+                sessions, contexts, config.api_key, throttle=throttle, link_route=config.link_route
+            ),
             log_config=None, access_log=False, lifespan="off", loop="asyncio", interface="asgi3",
             # No pings: whoever stands in a debugger inside of a callback answers none, and is not gone.
             ws="websockets-sansio", ws_ping_interval=None, ws_max_size=MAX_BODY_BYTES,
@@ -141,7 +160,7 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     serving = asyncio.create_task(server.serve([listener]))
-    reaping = asyncio.create_task(sessions.reap_forever())
+    chores = [asyncio.create_task(chore) for chore in (sessions.reap_forever(), contexts.recycle_forever())]
     try:
         while not server.started and not serving.done():
             await asyncio.sleep(0.001)
@@ -153,7 +172,8 @@ async def _serve(
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(stop.wait(), _WATCH_SECONDS)
     finally:
-        reaping.cancel()
+        for chore in chores:
+            chore.cancel()
         await sessions.release_all()
         server.should_exit = True
         await serving

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from . import tools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from .sandbox import Answer, ForkServerHandle, Sandbox
 
@@ -102,7 +102,9 @@ class Session:
     status: str = RUNNING
     #: Set when it is not running any more.
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    #: Opens its stream.
+    #: What is done before the sandbox ends, whatever ends it.
+    before_end: list[Callable[[], Awaitable[None]]] = field(default_factory=list, repr=False)
+    #: Opens what is the session's without the API key.
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     #: Stand for the service's own identifiers, which its clients show.
     instance_id: str = field(default_factory=lambda: f"ai-{secrets.token_hex(8)}")
@@ -228,6 +230,14 @@ class Sessions:
             self._sessions.pop(session.session_id, None)
 
     async def _end(self, session: Session, reason: str) -> None:
+        while session.before_end:
+            step = session.before_end.pop(0)
+            try:
+                await step()
+            except Exception as error:  # the sandbox must end all the same
+                logger.error(
+                    "%s: %s before its end", session.session_id, type(error).__name__, exc_info=error
+                )
         session.sandbox.close(reason)
         session.ended.set()
         await self._fork_server.end(session.session_id)

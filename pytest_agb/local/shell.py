@@ -48,12 +48,13 @@ class ShellJob:
         self._timed_out = False
         directory = agent.place.resolve(arguments.get("cwd") or agent.place.home)
         try:
-            self._process = subprocess.Popen(
-                [_SHELL, "-c", arguments["command"]],
-                cwd=directory, env={**os.environ, "PWD": directory, **arguments.get("envs", {})},
-                stdin=subprocess.DEVNULL, stdout=self._streams[0].writer, stderr=self._streams[1].writer,
-                start_new_session=True,
-            )  # fmt: skip
+            with processes.marking(call) as self._mark:
+                self._process = subprocess.Popen(
+                    [_SHELL, "-c", arguments["command"]],
+                    cwd=directory, env={**os.environ, "PWD": directory, **arguments.get("envs", {})},
+                    stdin=subprocess.DEVNULL, stdout=self._streams[0].writer, stderr=self._streams[1].writer,
+                    start_new_session=True,
+                )  # fmt: skip
         except (OSError, ValueError) as error:
             for stream in self._streams:
                 stream.close()
@@ -101,7 +102,7 @@ class ShellJob:
                 return self._deadline
             if not self._timed_out:
                 self._timed_out = True
-                processes.kill_tree(self._process.pid)
+                processes.kill_tree(self._process.pid, mark=self._mark)
             return now + 1.0
         if all(stream.ended for stream in self._streams) or now >= self._drain_until:
             self._answer()

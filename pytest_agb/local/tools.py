@@ -148,9 +148,35 @@ _TOOLS = (
         "Read several text files",
         {"paths": Parameter(list, "The paths")},
     ),
+    Tool(
+        "get_file_change",
+        "wuying_filesystem",
+        "Tell what changed below a directory since the last call",
+        {"path": _PATH},
+    ),
     Tool("get_metrics", "wuying_system", "Describe the load"),
 )
 TOOLS = {tool.name: tool for tool in _TOOLS}
+
+#: What the service's other images have: the tools that agbcloud-sdk 0.12 calls for a browser ...
+_BROWSER_TOOLS = ("page_use_", "stopChrome")
+#: ... and for a desktop or a phone.
+_DESKTOP_TOOLS = (
+    "system_screenshot", "screenshot", "get_screen_size", "list_root_windows", "get_active_window",
+    "activate_window", "close_window", "maximize_window", "minimize_window", "restore_window",
+    "resize_window", "fullscreen_window", "focus_mode", "click_mouse", "move_mouse", "drag_mouse", "scroll",
+    "get_cursor_position", "input_text", "press_keys", "release_keys", "get_installed_apps",
+    "list_visible_apps", "start_app", "stop_app_by_pname", "stop_app_by_pid", "stop_app_by_cmd",
+    "tap", "swipe", "send_key", "get_ui_elements", "get_clickable_ui_elements", "get_all_ui_elements",
+)  # fmt: skip
+
+
+def not_here(what: str) -> str:
+    """Return the words for something that the service has and this machine has not."""
+    return (
+        f"{what} is not available on the local backend, which has no browser, desktop or phone. "
+        f"Set AGB_API_KEY to run this in the AGB cloud."
+    )
 
 
 def check(name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -160,6 +186,8 @@ def check(name: str, given: dict[str, Any]) -> dict[str, Any]:
         ArgumentError: something is missing or can't be used; or the tool is not found.
     """
     tool = TOOLS.get(name)
+    if name.startswith(_BROWSER_TOOLS) or name in _DESKTOP_TOOLS:
+        raise ArgumentError(not_here(f"Tool [{name}]"))
     if tool is None:
         raise ArgumentError(f"Tool [{name}] is not found; there are {', '.join(sorted(TOOLS))}")
     arguments: dict[str, Any] = {}

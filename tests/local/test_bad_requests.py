@@ -51,7 +51,14 @@ def test_unknown_paths_and_methods(api: Api) -> None:
         ({"imageId": IMAGE}, {"labels": "[]"}, "labels is no JSON object"),
         ({"imageId": IMAGE}, {"timeout": "soon"}, "timeout must be a number of seconds"),
         ({"imageId": IMAGE}, {"timeout": -1}, "timeout must be a number of seconds"),
-        ({"imageId": IMAGE}, {"persistenceDataList": [{"contextId": "c"}]}, "Contexts are not available"),
+        ({"imageId": IMAGE}, {"persistenceDataList": "x"}, "persistenceDataList is no array"),
+        ({"imageId": IMAGE}, {"persistenceDataList": ["x"]}, "persistenceDataList is no array"),
+        ({"imageId": IMAGE}, {"persistenceDataList": [{"contextId": "c"}]}, "needs contextId and path"),
+        (
+            {"imageId": IMAGE},
+            {"persistenceDataList": [{"contextId": "c", "path": "/x"}]},
+            "Context [c] is not found",
+        ),
     ],
 )
 def test_a_bad_create_makes_nothing(
@@ -61,6 +68,40 @@ def test_a_bad_create_makes_nothing(
     assert answer["success"] is False
     assert words in answer["message"]
     assert "data" not in answer
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "words"),
+    [
+        ("GET", "GetContext", {}, "id or name is missing"),
+        ("GET", "GetContext", {"id": "c", "allowCreate": "true"}, "id can't be given together with"),
+        ("GET", "GetContext", {"name": "x" * 300, "allowCreate": "true"}, "has 1 to 256 characters"),
+        ("GET", "ListContexts", {"maxResults": "0"}, "maxResults must be a number from 1"),
+        ("GET", "ListContexts", {"nextToken": "x"}, "nextToken must be a number"),
+        ("POST", "ModifyContext", {"id": "c"}, "name is missing"),
+        ("POST", "DeleteContext", {}, "id is missing"),
+        ("POST", "GetContextFileUploadUrl", {"contextId": "c"}, "Context [c] is not found"),
+        ("POST", "DescribeContextFiles", {}, "contextId is missing"),
+        ("POST", "SyncContext", {"sessionId": "SESSION", "mode": "both"}, "mode must be upload or download"),
+        ("POST", "SyncContext", {"sessionId": "SESSION", "path": "/x"}, "must be given together"),
+        ("POST", "SyncContext", {}, "sessionId is missing"),
+        ("GET", "GetContextInfo", {"sessionId": "session-unknown"}, "Session not found"),
+        (
+            "POST",
+            "GetAndLoadInternalContext",
+            {"sessionId": "SESSION", "contextTypes": "[]"},
+            "file_transfer",
+        ),
+    ],
+)
+def test_a_bad_request_about_contexts_is_named(
+    api: Api, sandbox: Sandbox, method: str, path: str, query: dict[str, str], words: str
+) -> None:
+    query = {name: value.replace("SESSION", sandbox.session_id) for name, value in query.items()}
+    answer = api.http.request(method, f"/sdk/{path}", params=query)
+    assert answer.status_code == 400
+    assert words in answer.json()["message"]
+    assert answer.json()["success"] is False
 
 
 def test_an_unknown_image_has_its_code(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""The official SDK, unmodified: code, commands and every file call."""
+"""The official SDK, unmodified: code and every file call."""
 
 from __future__ import annotations
 
@@ -19,28 +19,6 @@ def test_code_that_fails(sdk_session: Any) -> None:
     assert "division by zero" in result.error_message
     assert not sdk_session.code.run("", "python").success
     assert sdk_session.code.run("# nothing", "python").success
-
-
-def test_commands(sdk_session: Any) -> None:
-    result = sdk_session.command.execute("echo out; echo err >&2", timeout_ms=20_000)
-    assert (result.success, result.stdout, result.stderr, result.exit_code) == (True, "out\n", "err\n", 0)
-    failed = sdk_session.command.execute("echo why >&2; exit 7", timeout_ms=20_000)
-    assert (failed.success, failed.exit_code, failed.stderr) == (False, 7, "why\n")
-    assert failed.trace_id
-
-
-def test_directory_and_environment_are_per_call(sdk_session: Any) -> None:
-    odd = "quote ' semi; $HOME"
-    result = sdk_session.command.execute('pwd; echo "$A"', timeout_ms=20_000, cwd="/tmp", envs={"A": odd})
-    assert result.stdout.splitlines()[0].endswith("tmp")
-    assert result.stdout.splitlines()[1] == odd
-    assert sdk_session.command.execute('echo "[$A]"', timeout_ms=20_000).stdout == "[]\n"
-
-
-def test_a_missing_directory_is_named(sdk_session: Any) -> None:
-    result = sdk_session.command.execute("true", cwd="/no/such")
-    assert not result.success
-    assert "/no/such" in result.error_message
 
 
 def test_write_append_read(sdk_session: Any) -> None:
@@ -72,6 +50,36 @@ def test_list_info_mkdir_move_remove(sdk_session: Any) -> None:
     assert not files.info("/tmp/one/c.txt").success
 
 
+def test_permissions_and_times(sdk_session: Any) -> None:
+    files = sdk_session.file
+    files.write("/tmp/script", "echo hi")
+    sdk_session.command.execute(
+        "chmod 750 $TMPDIR/script; touch -d 2024-02-03T04:05:06Z $TMPDIR/script", timeout_ms=20_000
+    )
+    info = files.info("/tmp/script").file_info
+    assert (info["permissions"], info["mode"]) == ("-rwxr-x---", 750)
+    assert info["modified"] == "2024-02-03T04:05:06Z"
+    assert info["owner"] == int(sdk_session.command.execute("id -u", timeout_ms=20_000).stdout)
+    # A file that is written anew keeps its permissions, a new one gets the usual ones.
+    assert files.write("/tmp/script", "echo ho").success
+    assert files.info("/tmp/script").file_info["mode"] == 750
+    files.write("/tmp/new", "")
+    assert files.info("/tmp/new").file_info["mode"] == 644
+    assert files.info("/tmp").file_info["permissions"].startswith("d")
+
+
+def test_bytes_of_any_kind(sdk_session: Any) -> None:
+    sdk_session.code.run(
+        "open('/tmp/b', 'wb').write(bytes(range(256)) * 500)".replace(
+            "'/tmp/b'", "__import__('os').environ['TMPDIR'] + '/b'"
+        ),
+        "python",
+    )
+    result = sdk_session.file.read("/tmp/b", format="bytes")
+    assert result.success
+    assert result.content == bytes(range(256)) * 500
+
+
 def test_a_move_never_overwrites(sdk_session: Any) -> None:
     files = sdk_session.file
     files.write("/tmp/a", "a")
@@ -89,6 +97,7 @@ def test_edit(sdk_session: Any) -> None:
         "/tmp/e.txt", [{"oldText": "one", "newText": "1"}, {"oldText": "two", "newText": "2"}]
     ).success
     assert files.read("/tmp/e.txt").content == "1 2"
+    assert files.edit("/tmp/e.txt", [], dry_run=True).success
     missing = files.edit(
         "/tmp/e.txt", [{"oldText": "1", "newText": "x"}, {"oldText": "nope", "newText": "y"}]
     )

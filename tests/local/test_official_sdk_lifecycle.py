@@ -78,16 +78,6 @@ def test_tools_are_listed(sdk_session: Any) -> None:
     assert tools["shell"].input_schema["required"] == ["command"]
 
 
-def test_metrics(sdk_session: Any) -> None:
-    metrics = sdk_session.get_metrics()
-    assert metrics.success
-    assert metrics.metrics.cpu_count > 0
-
-
-def test_a_link_is_refused(sdk_session: Any) -> None:
-    assert not sdk_session.get_link("https", 30100).success
-
-
 def test_delete_is_done_when_it_returns(agb_client: Any, params: Any) -> None:
     session = agb_client.create(params(image_id="agb-code-space-1")).session
     started = time.monotonic()

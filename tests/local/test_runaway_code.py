@@ -87,15 +87,22 @@ def test_bytes_that_are_no_text_are_replaced(sandbox: Sandbox) -> None:
 
 def test_a_command_out_of_time_is_killed_with_all_it_started(sandbox: Sandbox) -> None:
     mark = f"31{os.getpid()}7"
-    command = f"echo before; sleep {mark} & (setsid sleep {mark} &) ; sleep {mark}"
+    command = f"echo before; sleep {mark} & (setsid env -i sleep {mark} > /dev/null 2>&1 &) ; sleep {mark}"
     started = time.monotonic()
     result = sandbox.shell(command, timeout_ms=300)
     assert time.monotonic() - started < 5
     assert not result["ok"]
     assert "timed out after 300 ms" in result["stderr"]
     assert (result["stdout"], result["exit_code"]) == ("before\n", 124)
-    # One that detached itself belongs to the session, not to the command.
-    eventually(lambda: len(processes_with(mark)) <= 1, "the command's processes are gone")
+    # Also what detached itself, from its environment too.
+    eventually(lambda: not processes_with(f"sleep\0{mark}"), "the command's processes are gone")
+
+
+def test_a_timeout_leaves_the_daemons_of_other_commands(sandbox: Sandbox) -> None:
+    mark = f"34{os.getpid()}7"
+    sandbox.shell(f"(setsid sleep {mark} > /dev/null 2>&1 &)")
+    assert not sandbox.shell("sleep 60", timeout_ms=200)["ok"]
+    assert len(processes_with(f"sleep\0{mark}")) == 1
 
 
 def test_a_daemon_does_not_hold_its_command_and_lives_until_the_session_ends(api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,6 +82,31 @@ def test_a_step_back_leaves_only_what_is_there(open_sandbox: Sandbox) -> None:
     for path in ("there/../seen", "link/../../seen", "./there/../seen"):
         assert open_sandbox.tool("read_file", path=path) == (True, "y\n")
     assert open_sandbox.tool("create_directory", path="new/../made")[0]
+
+
+def test_contexts_are_carried_here_too(open_api: Api) -> None:
+    query = {"name": "open", "allowCreate": "true"}
+    context_id = open_api.http.get("/sdk/GetContext", params=query).json()["data"]["id"]
+    for path in ("/tmp/work", "/home/user/work"):
+        bound = [{"contextId": context_id, "path": path}]
+        with open_api.session(persistenceDataList=bound) as sandbox:
+            assert sandbox.tool("write_file", path=f"{path}/deep/x", content="?")[1].startswith("parent")
+            assert sandbox.tool("write_file", path=f"{path}/x", content=path)[0]
+        with open_api.session(persistenceDataList=bound) as sandbox:
+            assert sandbox.tool("read_file", path=f"{path}/x") == (True, path)
+
+
+def test_a_context_stays_in_the_sessions_directory(open_api: Api) -> None:
+    query = {"name": "open-out", "allowCreate": "true"}
+    context_id = open_api.http.get("/sdk/GetContext", params=query).json()["data"]["id"]
+    path = "/var/tmp/of-a-context"
+    with open_api.session(persistenceDataList=[{"contextId": context_id, "path": path}]) as sandbox:
+        answer = open_api.http.get("/sdk/GetContextInfo", params={"sessionId": sandbox.session_id}).json()
+        (status,) = json.loads(answer["data"]["contextStatus"])
+        (task,) = json.loads(status["data"])
+        assert task["status"] == "Failed"
+        assert "is outside of the session's directory" in task["errorMessage"]
+    assert not Path(path).exists()
 
 
 def test_a_timeout_and_a_crash_are_as_in_a_sandbox(open_sandbox: Sandbox) -> None:
