@@ -29,6 +29,8 @@ class UpkeepSettings:
 
     #: To look for the session of a create whose answer was lost, from then on: labels show up late.
     lost_seconds: float = 60.0
+    #: The same, where the service does not answer whether there is such a session.
+    unanswered_seconds: float = 300.0
     #: That whoever waits for such a session waits for it to show up.
     adopt_seconds: float = 10.0
     #: Between two requests for one session: the first, growing to the longest.
@@ -195,7 +197,9 @@ class Upkeep:
                 return
             if found is not None:
                 self._unfindable(slot.slot)
-            if agb is None or self._clock() - task.began >= self._settings.lost_seconds:
+            settings = self._settings
+            enough = settings.lost_seconds if found is None else settings.unanswered_seconds
+            if agb is None or self._clock() - task.began >= enough:
                 trouble = f"looking for it failed: {found}" if found else "no session with its label shows up"
                 self._done(slot, f"{slot.note}; {trouble}")
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from pytest_agb.client import AGB
+from pytest_agb.client import AGB, UnavailableError
 from pytest_agb.pool.database import lay_schema
 from pytest_agb.pool.jobs import Jobs
 from pytest_agb.pool.state import State, database_path
@@ -74,15 +74,21 @@ def test_what_is_given_up_waits_for_nothing(state: State) -> None:
 
 
 def test_a_lost_session_is_looked_for_from_when_it_was_lost(state: State) -> None:
-    """A create may be under way for long before its answer is known to be lost."""
+    """A create may be under way for long before its answer is known to be lost.
+
+    And an answer that is no answer does not say that there is none.
+    """
     state.slots.begin("a", spec="spec", member="keeper", idle_timeout=120, expires_at=3400)
     state.slots.lost("a", "no answer in time")
 
     class Nothing:
         looks = 0
+        answers = True
 
         def iter_session_ids(self, labels: Mapping[str, str]) -> Iterator[str]:
             self.looks += 1
+            if not self.answers:
+                raise UnavailableError("no connection")
             return iter(())
 
     service, clock, jobs = Nothing(), [1100.0], Jobs(ThreadPoolExecutor(1))
@@ -99,9 +105,14 @@ def test_a_lost_session_is_looked_for_from_when_it_was_lost(state: State) -> Non
     for clock[0] in (1100.0, 1130.0):
         keeper.step(state.slots.left())
         jobs.finish(10.0)
-    assert [slot.slot for slot in state.slots.left()] == ["a"]
+    service.answers = False
     clock[0] = 1161.0
     keeper.step(state.slots.left())
     jobs.finish(10.0)
+    assert [slot.slot for slot in state.slots.left()] == ["a"]
+    service.answers = True
+    clock[0] = 1191.0
+    keeper.step(state.slots.left())
+    jobs.finish(10.0)
 
-    assert (state.slots.left(), service.looks) == ([], 3)
+    assert (state.slots.left(), service.looks) == ([], 4)
