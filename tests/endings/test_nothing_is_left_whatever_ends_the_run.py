@@ -10,12 +10,12 @@ import pytest
 from deadline import eventually
 from suite import FOREIGN, Suite
 
-#: Without xdist and with it, a sandbox for each test and one for all: two pairs by default, all with `-m ""`.
+#: Without xdist and with it, a sandbox for each test and one for all: one pair by default, all with `-m ""`.
 pytestmark = pytest.mark.parametrize(
     ("workers", "scope"),
     [
         pytest.param([], "function", id="plain-function"),
-        pytest.param(["-n2"], "session", id="xdist-session"),
+        pytest.param(["-n2"], "session", id="xdist-session", marks=pytest.mark.slow),
         pytest.param([], "session", id="plain-session", marks=pytest.mark.slow),
         pytest.param(["-n2"], "function", id="xdist-function", marks=pytest.mark.slow),
     ],

@@ -14,6 +14,8 @@ from suite import Suite
 
 from pytest_agb.labels import CI_RUN, RUN
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def hosts(tmp_path: Path) -> list[Path]:

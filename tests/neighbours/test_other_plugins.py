@@ -7,6 +7,8 @@ from suite import Suite
 
 from pytest_agb.labels import RUN, SLOT
 
+pytestmark = pytest.mark.slow
+
 #: Each use of a session leaves a file that is named after it.
 USE = """
     def use(session, name):

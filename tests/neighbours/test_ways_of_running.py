@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from suite import Suite
 
+pytestmark = pytest.mark.slow
+
 USES_A_SESSION = """
     def test_it(agb_session):
         agb_session.get_status().check()

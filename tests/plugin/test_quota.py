@@ -13,6 +13,7 @@ from manytests import many, most_at_once
 from standin import StandIn
 
 
+@pytest.mark.slow
 def test_an_account_for_three_runs_a_suite_on_eight_workers(
     pytester: pytest.Pytester, cloud: StandIn
 ) -> None:
@@ -65,6 +66,7 @@ def test_what_the_service_says_is_in_the_error_of_whoever_waited_in_vain(
     )
 
 
+@pytest.mark.slow
 def test_five_hundred_tests_with_a_wrong_key_end_in_seconds(
     pytester: pytest.Pytester, cloud: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
