@@ -18,6 +18,10 @@ from pytest_agb.local.limits import Limits
 USERS = ("root", "ordinary") if os.getuid() == 0 else ("ordinary",)
 WAYS = [f"{way}-{user}" for way in isolation.WAYS for user in USERS]
 
+#: Where root runs the tests, the others are left to `-m slow`.
+ENOUGH = ("namespaces-root", "landlock-ordinary") if len(USERS) > 1 else WAYS
+PARAMS = [pytest.param(way, marks=() if way in ENOUGH else pytest.mark.slow) for way in WAYS]
+
 
 @dataclass(frozen=True)
 class Confined:
@@ -43,7 +47,7 @@ def confining(way_and_user: str, *arguments: str, limits: Limits | None = None) 
             yield Confined(way, prefix, python, server, api)
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=PARAMS)
 def confined(request: pytest.FixtureRequest) -> Iterator[Confined]:
     with confining(request.param) as running:
         yield running

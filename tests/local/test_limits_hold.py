@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from confined import USERS, WAYS, Confined, confining
+from confined import PARAMS, Confined, confining
 from deadline import eventually
 from localserver import Sandbox, processes_with
 
@@ -19,11 +19,6 @@ MEMORY_MIB, STORAGE_MIB, FILES, PROCESSES = 192, 64, 2000, 64
 LIMITS = Limits(
     memory_bytes=MEMORY_MIB << 20, storage_bytes=STORAGE_MIB << 20, files=FILES, processes=PROCESSES
 )
-
-
-#: Where root runs the tests, the others are left to `-m slow`.
-ENOUGH = ("namespaces-root", "landlock-ordinary") if len(USERS) > 1 else WAYS
-PARAMS = [pytest.param(way, marks=() if way in ENOUGH else pytest.mark.slow) for way in WAYS]
 
 
 @pytest.fixture(scope="module", params=PARAMS)

@@ -81,6 +81,7 @@ def test_five_hundred_tests_with_a_wrong_key_end_in_seconds(
     assert cloud.count("/mcp/createSession") <= 2
 
 
+@pytest.mark.slow
 def test_two_runs_share_an_account_for_two(pytester: pytest.Pytester, cloud: StandIn) -> None:
     """Each holds one at least now and then, so that both come to their end."""
     cloud.max_sessions = 2

@@ -102,6 +102,7 @@ class TestFiles:
         files.delete_file("a/uno.txt").check()
         assert not files.get_file_info("a/uno.txt").success
 
+    @pytest.mark.slow
     def test_50_mb_each_way(self, agb_session: Session) -> None:
         text = "0123456789abcde\n" * (50 * 1024 * 1024 // 16)
         agb_session.file_system.write_file("big.txt", text).check()
