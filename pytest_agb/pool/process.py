@@ -67,6 +67,10 @@ class Process:
                 )
             endpoint = self.endpoint()
             self.ensure_keeper()
+            if self._client is not None and self._client[0] != endpoint:
+                # A keeper that was started after the old server's end does not know that there was one.
+                for slot in self.state.slots.left():
+                    self.state.slots.give_up(slot.slot, "the local server has ended")
             if self._client is None or self._client[0] != endpoint:
                 self._client = (
                     endpoint,
