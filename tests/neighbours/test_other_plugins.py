@@ -9,14 +9,6 @@ from pytest_agb.labels import RUN, SLOT
 
 pytestmark = pytest.mark.slow
 
-#: Without workers and with them: one of the two by default, both with `-m ""`.
-PLAIN = pytest.mark.parametrize(
-    "workers", [pytest.param([], id="plain"), pytest.param(["-n2"], id="xdist", marks=pytest.mark.slow)]
-)
-XDIST = pytest.mark.parametrize(
-    "workers", [pytest.param([], id="plain", marks=pytest.mark.slow), pytest.param(["-n2"], id="xdist")]
-)
-
 #: Each use of a session leaves a file that is named after it.
 USE = """
     def use(session, name):
@@ -30,7 +22,7 @@ def uses(suite: Suite) -> list[list[str]]:
     return sorted(path.name.split() for path in suite.seen.iterdir())
 
 
-@PLAIN
+@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["plain", "xdist"])
 def test_a_rerun_gets_a_new_session(suite: Suite, workers: list[str]) -> None:
     """A sandbox that a failed test has used may be what made it fail."""
     suite.write(
@@ -75,7 +67,7 @@ def test_a_rerun_after_a_failed_setup_deletes_what_the_setup_had(suite: Suite) -
 # of each test that it crashed.
 
 
-@XDIST
+@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["plain", "xdist"])
 def test_each_forked_test_has_a_session_and_deletes_it(suite: Suite, workers: list[str]) -> None:
     """Scope `session` too ends with the child that has it: the next child is a fork of one that has none."""
     suite.write(

@@ -38,9 +38,7 @@ def contents(paths: Iterator[Path]) -> dict[Path, bytes]:
 
 
 @needs_proc
-@pytest.mark.parametrize(
-    "workers", [pytest.param([], id="plain", marks=pytest.mark.slow), pytest.param(["-n2"], id="xdist")]
-)
+@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["plain", "xdist"])
 def test_no_process_no_file_and_no_output_shows_the_key(
     suite: Suite, workers: list[str], temp_directory: Path, tmp_path: Path
 ) -> None:

@@ -26,7 +26,7 @@ def test_without_a_terminal_reporter(suite: Suite) -> None:
     suite.assert_nothing_left()
 
 
-@pytest.mark.parametrize("quiet", ["-q", pytest.param("-qq", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("quiet", ["-q", "-qq"])
 def test_quietly(suite: Suite, quiet: str) -> None:
     suite.write(USES_A_SESSION)
     suite.run(quiet)

@@ -22,15 +22,7 @@ CLASSES = """
 """
 
 
-@pytest.mark.parametrize(
-    "dist",
-    [
-        pytest.param("load", marks=pytest.mark.slow),  # what the other tests with workers have
-        "loadscope",
-        "loadgroup",
-        "worksteal",
-    ],
-)
+@pytest.mark.parametrize("dist", ["load", "loadscope", "loadgroup", "worksteal"])
 def test_a_class_shares_a_session_and_workers_never_do(suite: Suite, dist: str) -> None:
     suite.write(CLASSES)
 
