@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import pytest
-
 from pytest_agb import rundir
+from pytest_agb.stash import WORKER_OUTPUT
 
 if TYPE_CHECKING:
+    import pytest
     from xdist.workermanage import WorkerController
 
     from pytest_agb.pool.members import Member
     from pytest_agb.settings import Settings
-
-#: Key of `rundir.place` in what xdist's workers send to the controller when they end, if they used sessions.
-WORKER_OUTPUT = "agb_place"
 
 
 class Attendance:
@@ -24,22 +21,20 @@ class Attendance:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._workers: list[WorkerController] = []
+        #: The workers that xdist has started.
+        self.workers: list[WorkerController] = []
         self._member: Member | None = None
         self._pid = os.getpid()
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: WorkerController) -> None:
-        """Remember a worker."""
-        self._workers.append(node)
-
-    def pytest_runtest_logreport(self) -> None:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Become a member of the run once a test has used sessions.
 
         The keeper leaves, and takes along what there is to report, when no member has lived for a while:
         after the last worker that uses sessions, or the last forked test, while other tests go on.
         """
-        if self._member is None and rundir.exists(self._settings.run_id):
+        if report.when in ("setup", "call") or self._member is not None:
+            return  # one look per test; the report of a worker that crashed is its test's only one
+        if rundir.exists(self._settings.run_id):
             from pytest_agb.pool import background, members  # the run uses sessions: only then does it pay
 
             self._member = background.join(self._settings.run_id, members.REPORTER)
@@ -47,7 +42,7 @@ class Attendance:
     def elsewhere(self) -> bool:
         """Whether a worker had sessions that this host knows nothing of. Ask when the workers have ended."""
         # Not all ends of workers reach `pytest_testnodedown`. One that crashed says nothing.
-        outputs = [getattr(worker, "workeroutput", {}) for worker in self._workers]
+        outputs = [getattr(worker, "workeroutput", {}) for worker in self.workers]
         places = {output.get(WORKER_OUTPUT) for output in outputs} - {None}
         return bool(places) and not places <= {rundir.place()}
 

@@ -1,39 +1,52 @@
-"""What the environment says of the AGB account: key, endpoint, timeout.
+"""What the environment says: of the AGB account (key, endpoint, timeout), and of the CI run.
 
-The official SDK's variables and precedence (an explicit value, then the process environment, then
-``.env`` in the working directory, then the default), in one place for the plugin and the client.
+For the account the official SDK's variables and precedence (an explicit value, then the process environment,
+then ``.env`` in the working directory, then the default), in one place for the plugin and the client. For the
+CI run the variables that each provider documents as set in every job; the same value must come out in all
+jobs of one run, and another in its re-run, so that one last job can sweep the sessions of all the others.
+
+Standard library only, and no data class: the plugin's start-up imports it.
 """
 
-from __future__ import annotations
-
 import os
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: The service's address where nothing else is said (official SDK 0.12.0).
 DEFAULT_ENDPOINT = "https://sdk-api.agb.cloud"
 #: Seconds that a call may take where nothing else is said (official SDK 0.12.0: 60,000 ms).
 DEFAULT_TIMEOUT_SECONDS = 60.0
 
+#: Of each provider: its name; the variable that it, and no other, sets in every job; what identifies the run;
+#: and what counts its re-runs, where the run's own identifier stays the same.
+_PROVIDERS = (
+    ("github", "GITHUB_ACTIONS", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT"),
+    ("gitlab", "GITLAB_CI", "CI_PIPELINE_ID", None),
+    ("circleci", "CIRCLECI", "CIRCLE_WORKFLOW_ID", None),
+    ("buildkite", "BUILDKITE", "BUILDKITE_BUILD_ID", None),
+    ("azure", "TF_BUILD", "BUILD_BUILDID", "SYSTEM_STAGEATTEMPT"),
+    ("jenkins", "JENKINS_URL", "BUILD_TAG", None),
+)
+
 
 class EnvironmentValueError(ValueError):
     """A variable holds what can't be used; the message names the variable and the remedy."""
 
 
-@dataclass(frozen=True)
 class Account:
     """Where the service is and who is calling.
 
     ``api_key`` is ``None`` where there is none; an empty key (a CI secret that is not set) counts as none.
     """
 
-    api_key: str | None = field(repr=False)
-    endpoint: str
-    timeout_seconds: float
+    def __init__(self, api_key: str | None, endpoint: str, timeout_seconds: float) -> None:
+        self.api_key = api_key
+        self.endpoint = endpoint
+        self.timeout_seconds = timeout_seconds
+
+    def __repr__(self) -> str:
+        return f"Account(endpoint={self.endpoint!r}, timeout_seconds={self.timeout_seconds!r})"
 
 
 def read_account(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Account:
@@ -102,3 +115,16 @@ def _read_dotenv(path: Path) -> Mapping[str, str | None]:
     from dotenv import dotenv_values  # only where there is such a file: start-up time
 
     return dotenv_values(path)
+
+
+def ci_run(environ: Mapping[str, str]) -> str | None:
+    """Name the CI run as ``provider-run-attempt``, or return ``None`` where there is none.
+
+    The attempt is 1 where the provider gives every re-run an identifier of its own.
+    """
+    for name, sign, identifier, counter in _PROVIDERS:
+        run = environ.get(identifier)
+        if environ.get(sign) and run:
+            attempt = environ.get(counter, "1") if counter else "1"
+            return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{name}-{run}-{attempt}")
+    return None

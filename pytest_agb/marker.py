@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agb import labels as label_rules
-
 if TYPE_CHECKING:
     from _pytest.nodes import Node
-
-DESCRIPTION = (
-    "agb(image=None, labels=None, idle_timeout=None, policy_id=None): "
-    "the AGB session of this test: its image ID, labels merged over the configured ones, idle timeout in "
-    "seconds, and policy ID (pytest-agb)."
-)
 
 _ARGUMENTS = ("image", "labels", "idle_timeout", "policy_id")
 _FIXTURES = frozenset({"agb_session", "agb_session_factory", "agb_session_params"})
@@ -61,7 +53,7 @@ def names_image(node: Node) -> bool:
 
 def ignored(item: pytest.Item, scope: str) -> str | None:
     """Say which marker of ``item`` a session of ``scope`` would ignore, or return ``None`` if none is."""
-    if scope == "function" or item.get_closest_marker("agb") is None:
+    if item.get_closest_marker("agb") is None:
         return None
     used = sorted(_FIXTURES.intersection(getattr(item, "fixturenames", ())))
     scope_node = item.getparent(_SCOPE_NODES[scope])
@@ -93,6 +85,8 @@ def _check(mark: pytest.Mark) -> None:
                 f"agb marker: idle_timeout={value!r} must be a positive number of whole seconds"
             )
         if name == "labels":
+            from pytest_agb import labels as label_rules  # only where labels are given: start-up time
+
             reason = label_rules.invalid(value) or label_rules.refused(value, on_ours=True)
             if reason:
                 raise MarkerError(f"agb marker: {reason}")

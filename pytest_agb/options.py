@@ -1,17 +1,16 @@
-"""Options and ini values: declared in one table, resolved in one place."""
+"""Options and ini values: declared in one table, resolved in one place.
 
-from __future__ import annotations
+Every pytest run in the user's environment pays for this module: no data classes, named tuples or patterns,
+which take longer to make than all the rest.
+"""
 
 import os
-import re
-import secrets
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_agb import labels as label_rules
-from pytest_agb.ci import ci_run
-from pytest_agb.environment import EnvironmentValueError, read_account
+from pytest_agb.environment import EnvironmentValueError, ci_run, read_account
 from pytest_agb.settings import (
     CLOUD,
     LOCAL,
@@ -22,7 +21,7 @@ from pytest_agb.settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from typing import Literal
 
 SCOPES = ("function", "class", "module", "package", "session")
 BACKENDS = ("auto", CLOUD, LOCAL)
@@ -39,18 +38,29 @@ DEFAULT_WAIT_TIMEOUT_SECONDS = 300
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True}
 _SWITCH |= {"false": False, "no": False, "off": False, "0": False}
 _TIMES = "agb/times"
+_RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
-class _Option(NamedTuple):
+class _Option:
     """An option ``--agb-word`` and its ini twin ``agb_word``."""
 
-    word: str
-    metavar: str
-    help: str
-    repeatable: bool = False
-    switch: bool = False
-    #: Without a command-line option: what a project decides once.
-    ini_only: bool = False
+    def __init__(
+        self,
+        word: str,
+        metavar: str,
+        help: str,
+        *,
+        repeatable: bool = False,
+        switch: bool = False,
+        ini_only: bool = False,
+    ) -> None:
+        """``ini_only`` is for what a project decides once: it has no command-line option."""
+        self.word = word
+        self.metavar = metavar
+        self.help = help
+        self.repeatable = repeatable
+        self.switch = switch
+        self.ini_only = ini_only
 
     @property
     def flag(self) -> str:
@@ -169,19 +179,20 @@ def add_options(parser: pytest.Parser) -> None:
                 metavar=option.metavar,
                 help=f"{option.help} [ini: {option.ini}]",
             )
+        # A switch is read as text, so that a wrong value is our usage error on every pytest.
         parser.addini(option.ini, f"{option.help}{twin}", type=_ini_type(option), default=None)
 
 
-def _ini_type(option: _Option) -> Literal["linelist"] | None:
-    # A switch is read as text, so that a wrong value is our usage error on every pytest.
+def _ini_type(option: _Option) -> 'Literal["linelist"] | None':
     return "linelist" if option.repeatable else None
 
 
-class _Value(NamedTuple):
+class _Value:
     """What was asked for, and where: errors name the source."""
 
-    text: str
-    source: str
+    def __init__(self, text: str, source: str) -> None:
+        self.text = text
+        self.source = source
 
 
 class _Sources:
@@ -249,7 +260,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
         local_network=_choice(sources.one("local-network", "none"), LOCAL_NETWORKS),
         endpoint=account.endpoint if backend == CLOUD else "",
         timeout_seconds=account.timeout_seconds,
-        api_key=account.api_key if backend == CLOUD else secrets.token_urlsafe(32),
+        api_key=account.api_key if backend == CLOUD else os.urandom(32).hex(),
         ci_run=ci_run(environ),
     )
 
@@ -262,11 +273,11 @@ def _choice(value: _Value, choices: Iterable[str]) -> str:
 
 def _run_id(value: _Value) -> str:
     # The random end keeps two runs apart whatever the prefix.
-    if not re.fullmatch(r"[a-z0-9-]{1,40}", value.text):
+    if not 1 <= len(value.text) <= 40 or not _RUN_ID_CHARACTERS.issuperset(value.text):
         raise pytest.UsageError(
             f"{value.source}: {value.text!r} can't start a run ID; use up to 40 of a-z, 0-9 and '-'"
         )
-    return f"{value.text}-{secrets.token_hex(4)}"
+    return f"{value.text}-{os.urandom(4).hex()}"
 
 
 def _images(values: list[_Value]) -> tuple[str, ...]:
@@ -278,7 +289,8 @@ def _images(values: list[_Value]) -> tuple[str, ...]:
 
 
 def _number(value: _Value, of: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,5}", value.text):
+    digits = value.text.isascii() and value.text.isdigit() and not value.text.startswith("0")
+    if not digits or len(value.text) > 6:
         raise pytest.UsageError(
             f"{value.source}: {value.text!r} is no number of {of}; give a whole one, at least 1"
         )
@@ -323,6 +335,10 @@ def remember_times(config: pytest.Config, backend: str, times: tuple[float, floa
 
 
 def _labels(values: list[_Value]) -> dict[str, str]:
+    if not values:
+        return {}
+    from pytest_agb import labels as label_rules  # only where labels are given: start-up time
+
     labels: dict[str, str] = {}
     for value in values:
         for pair in value.text.split(","):

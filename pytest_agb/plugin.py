@@ -6,13 +6,11 @@ sessions does not need: neither httpx nor filelock nor anything of `client`, `po
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agb import attendance, hookspecs, marker, namespace_signs, options, rundir
-from pytest_agb.attendance import Attendance
+from pytest_agb import hookspecs, options, rundir
 from pytest_agb.fixtures import (
     _agb_pool,
     agb,
@@ -21,14 +19,16 @@ from pytest_agb.fixtures import (
     agb_session_factory,
     agb_session_params,
 )
-from pytest_agb.settings import CLOUD, LOCAL, Settings
-from pytest_agb.stash import ATTENDANCE, DEMAND, SETTINGS, SUMMARY
+from pytest_agb.settings import LOCAL, Settings
+from pytest_agb.stash import ATTENDANCE, DEMAND, SETTINGS, SUMMARY, WORKER_OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from _pytest.terminal import TerminalReporter
     from xdist.workermanage import WorkerController
+
+    from pytest_agb.attendance import Attendance
 
 __all__ = [
     "_agb_pool",
@@ -50,6 +50,11 @@ __all__ = [
     "pytest_terminal_summary",
 ]
 
+_MARKER = (
+    "agb(image=None, labels=None, idle_timeout=None, policy_id=None): "
+    "the AGB session of this test: its image ID, labels merged over the configured ones, idle timeout in "
+    "seconds, and policy ID (pytest-agb)."
+)
 #: Key of our settings in what xdist's controller sends to each worker.
 _WORKER_INPUT = "agb_settings"
 
@@ -66,12 +71,10 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve the settings in the controller; take them as they are in a worker."""
-    config.addinivalue_line("markers", marker.DESCRIPTION)
+    config.addinivalue_line("markers", _MARKER)
     worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker_input is None:
         config.stash[SETTINGS] = options.resolve(config)
-        config.stash[ATTENDANCE] = Attendance(config.stash[SETTINGS])
-        config.pluginmanager.register(config.stash[ATTENDANCE], "agb-attendance")
     else:
         config.stash[SETTINGS] = Settings.from_wire(worker_input[_WORKER_INPUT])
 
@@ -79,8 +82,19 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
     """Hand the settings to an xdist worker, over xdist's own channel."""
-    settings = replace(node.config.stash[SETTINGS], workers=_workers_beside(node))
+    settings = node.config.stash[SETTINGS]._replace(workers=_workers_beside(node))
     node.workerinput[_WORKER_INPUT] = settings.to_wire()
+    _attend(node.config).workers.append(node)
+
+
+def _attend(config: pytest.Config) -> Attendance:
+    """Have the controller look where its run has sessions, from when it may have some."""
+    if ATTENDANCE not in config.stash:
+        from pytest_agb.attendance import Attendance  # only where sessions may be: start-up time
+
+        config.stash[ATTENDANCE] = Attendance(config.stash[SETTINGS])
+        config.pluginmanager.register(config.stash[ATTENDANCE], "agb-attendance")
+    return config.stash[ATTENDANCE]
 
 
 def _workers_beside(node: WorkerController) -> int:
@@ -94,48 +108,19 @@ def _workers_beside(node: WorkerController) -> int:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is in force."""
-    settings = config.stash[SETTINGS]
-    return [
-        f"agb: {_describe_backend(settings)}, image {', '.join(settings.images)}, "
-        f"scope {settings.scope}, run {settings.run_id}",
-        *_isolation_notice(settings),
-    ]
+    from pytest_agb.report import header  # only where a header is shown: start-up time
 
-
-def _describe_backend(settings: Settings) -> str:
-    if settings.backend == LOCAL:
-        return "local sandboxes"
-    return f"cloud {settings.endpoint}" + ("" if settings.api_key else " (AGB_API_KEY is not set)")
-
-
-def _isolation_notice(settings: Settings) -> list[str]:
-    """Say what is less than full isolation. A look costs time, so there is a sign for it or none is taken."""
-    if settings.backend == CLOUD:
-        return []
-    if (
-        settings.local_isolation in ("auto", "namespaces")
-        and settings.local_network == "none"
-        and not namespace_signs.are_doubtful()
-    ):
-        return []
-    from pytest_agb.local import isolation  # only where there may be something to say: start-up time
-
-    try:
-        notice = isolation.notice(isolation.choose(settings.local_isolation), settings.local_network)
-    except isolation.IsolationUnavailable:
-        return []  # the tests that ask for a session say it, and others have no need of one
-    return [f"agb: {notice}"] if notice else []
+    return header.lines(config.stash[SETTINGS])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once with each image asked for, unless its marker names one."""
     images = metafunc.config.stash[SETTINGS].images
-    if (
-        len(images) > 1
-        and "agb_image" in metafunc.fixturenames
-        and not marker.names_image(metafunc.definition)
-    ):
-        metafunc.parametrize("agb_image", images, indirect=True)
+    if len(images) > 1 and "agb_image" in metafunc.fixturenames:
+        from pytest_agb import marker  # most tests have no need of it: start-up time
+
+        if not marker.names_image(metafunc.definition):
+            metafunc.parametrize("agb_image", images, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -153,7 +138,10 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 @pytest.hookimpl(hookwrapper=True)  # not a new-style wrapper: pytest-rerunfailures is an old-style one
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
     """Tell the pool which tests are to come, once one has asked for a session."""
-    if "agb_session" not in getattr(item, "fixturenames", ()):
+    fixture_names = getattr(item, "fixturenames", ())
+    if "_agb_pool" in fixture_names and not hasattr(item.config, "workerinput"):
+        _attend(item.config)
+    if "agb_session" not in fixture_names:
         yield
         return
     from pytest_agb import demand  # only where sessions are used: start-up time
@@ -167,10 +155,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Refuse a marker that the configured scope would ignore, and a session past its lifetime."""
     settings = item.config.stash[SETTINGS]
+    if settings.scope == "function":
+        return
+    from pytest_agb import marker  # only a wide scope can ignore one: start-up time
+
     reason = marker.ignored(item, settings.scope)
     if reason:
         pytest.fail(reason, pytrace=False)
-    if settings.scope != "function" and DEMAND in item.config.stash:
+    if DEMAND in item.config.stash:
         from pytest_agb import held  # sessions are used: only then does it pay for this
 
         held.look_at_age(item)
@@ -183,9 +175,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     settings = config.stash[SETTINGS]
     worker_output: dict[str, Any] | None = getattr(config, "workeroutput", None)
     if worker_output is not None:
-        worker_output[attendance.WORKER_OUTPUT] = rundir.place() if rundir.exists(settings.run_id) else None
+        worker_output[WORKER_OUTPUT] = rundir.place() if rundir.exists(settings.run_id) else None
         return
-    elsewhere = config.stash[ATTENDANCE].elsewhere()
+    attendance = config.stash.get(ATTENDANCE, None)
+    elsewhere = attendance is not None and attendance.elsewhere()
     if not elsewhere and not rundir.exists(settings.run_id):
         return
     from pytest_agb.pool.drain import drain  # the run used sessions: only then does it pay for this
@@ -195,7 +188,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         summary = drain(settings, progress, elsewhere=elsewhere)
     finally:
-        config.stash[ATTENDANCE].leave()
+        if attendance is not None:
+            attendance.leave()
     config.stash[SUMMARY] = summary
     if summary is not None:
         options.remember_times(config, settings.backend, summary.times)

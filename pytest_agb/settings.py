@@ -1,15 +1,11 @@
 """The settings of a run: resolved once, in the controller, and the same in every process of the run.
 
-Standard library only: the plugin's start-up imports it.
+Standard library only, and a named tuple rather than a data class: the plugin's start-up imports it, and a
+data class takes several times as long to make.
 """
 
-from __future__ import annotations
-
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 CLOUD = "cloud"
 LOCAL = "local"
@@ -25,8 +21,7 @@ MAX_LIFETIME_SECONDS = 30 * 60
 CLOCK_SKEW_SECONDS = 10 * 60
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What holds for a run.
 
     Built by `pytest_agb.options.resolve` from marker defaults, command line, ini files and environment;
@@ -52,7 +47,7 @@ class Settings:
     #: Seconds that one call may take.
     timeout_seconds: float
     #: The account's key, or the random key of the run's local server; never in a file or a `repr`.
-    api_key: str | None = field(repr=False)
+    api_key: str | None
     #: Names the CI run that this run is a part of, the same in all its jobs; ``None`` outside CI.
     ci_run: str | None = None
     #: Processes of the run that run tests on this host.
@@ -78,12 +73,16 @@ class Settings:
     #: One of `LOCAL_NETWORKS`; of the local backend only.
     local_network: str = "none"
 
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "api_key")
+        return f"Settings({', '.join(shown)})"
+
     def to_wire(self) -> dict[str, Any]:
         """Plain values, such as xdist can send to a worker. Holds the key: for that channel only."""
-        return asdict(self)
+        return self._asdict()
 
     @classmethod
-    def from_wire(cls, values: Mapping[str, Any]) -> Settings:
+    def from_wire(cls, values: Mapping[str, Any]) -> "Settings":
         """Undo `to_wire`."""
         times = values["times"]
         return cls(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_agb.ci import ci_run
+from pytest_agb.environment import ci_run
 
 ROOT = Path(__file__).parents[2]
 GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_RUN_ID": "123", "GITHUB_RUN_ATTEMPT": "2"}

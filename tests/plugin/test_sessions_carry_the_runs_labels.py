@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from standin import StandIn
 
-from pytest_agb.ci import ci_run
+from pytest_agb.environment import ci_run
 
 SUITE = """
     import json, os, pathlib

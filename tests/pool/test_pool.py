@@ -156,7 +156,7 @@ def test_a_lost_session_that_nobody_waits_for_any_more_is_deleted(
     service.fault("/mcp/createSession", "drop_after")
     service.label_lag_seconds = 2.0
     pools()  # ends the run for us
-    pool = Pool(replace(settings, wait_timeout=1.0))
+    pool = Pool(settings._replace(wait_timeout=1.0))
     with pytest.raises(AGBTimeoutError, match="no session was free within 1 s"):
         pool.acquire(PARAMS)
 
@@ -169,7 +169,7 @@ def test_a_create_that_takes_too_long_is_a_lost_one(
 ) -> None:
     service.latency["/mcp/createSession"] = 1.5
     pools()  # ends the run for us
-    pool = Pool(replace(settings, timeout_seconds=1.0))
+    pool = Pool(settings._replace(timeout_seconds=1.0))
 
     lease = pool.acquire(PARAMS)
 
@@ -266,7 +266,7 @@ def die(settings: Settings) -> None:
 def test_the_next_run_deletes_what_a_dead_one_and_its_dead_keeper_left(
     service: StandIn, pools: Callable[[], Pool], settings: Settings
 ) -> None:
-    die(replace(settings, run_id="run-00000000"))
+    die(settings._replace(run_id="run-00000000"))
     assert len(service.live_sessions()) == 1
 
     pool = pools()
@@ -281,7 +281,7 @@ def test_another_accounts_run_leaves_it_alone(
     service: StandIn, pools: Callable[[], Pool], settings: Settings
 ) -> None:
     service.add_account("ako-other")
-    other = replace(settings, run_id="run-00000000", api_key="ako-other")
+    other = settings._replace(run_id="run-00000000", api_key="ako-other")
     die(other)
 
     pool = pools()
@@ -413,7 +413,7 @@ def test_a_directory_that_somebody_else_can_use_is_refused(
 def test_a_wrong_key_is_asked_about_once(
     service: StandIn, settings: Settings, pools: Callable[[], Pool]
 ) -> None:
-    pool = Pool(replace(settings, api_key="ako-wrong"))
+    pool = Pool(settings._replace(api_key="ako-wrong"))
     messages = []
     for _ in range(3):
         with pytest.raises(AGBError) as caught:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from standin import StandIn
@@ -136,7 +135,7 @@ def test_another_accounts_sessions_stay(service: StandIn, account: Account) -> N
 
     assert sweep(account, Selection(), clock=lambda: NOW).deleted == 1
     assert live(service) == {others}
-    assert sweep(replace(account, api_key="ako-another-account"), Selection(), clock=lambda: NOW).clean
+    assert sweep(Account("ako-another-account", account.endpoint, 10.0), Selection(), clock=lambda: NOW).clean
     assert live(service) == set()
 
 
@@ -274,11 +273,11 @@ def test_sessions_that_keep_coming_do_not_keep_the_sweep(service: StandIn, accou
 
 def test_a_wrong_key_and_a_dead_service_end_it(account: Account) -> None:
     with pytest.raises(AuthenticationError):
-        sweep(replace(account, api_key="ako-wrong"), Selection())
+        sweep(Account("ako-wrong", account.endpoint, 10.0), Selection())
     with pytest.raises(MissingKeyError):
-        sweep(replace(account, api_key=None), Selection())
+        sweep(Account(None, account.endpoint, 10.0), Selection())
     with pytest.raises(UnavailableError):
-        sweep(replace(account, endpoint="http://127.0.0.1:9"), Selection())
+        sweep(Account(account.api_key, "http://127.0.0.1:9", 10.0), Selection())
 
 
 def test_a_key_that_is_withdrawn_ends_it(service: StandIn, account: Account) -> None:
