@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import Response
 
-from . import context_control, control, link_control, sessions, signed_urls, streaming
+from . import context_control, control, link_control, page, sessions, signed_urls, streaming
 from .context_files import ContextFileError, ContextFileNotFoundError
 from .context_sync import NotBoundError
 from .contexts import ContextNameError, ContextNotFoundError
@@ -59,6 +59,7 @@ class App:
         self._urls = signed_urls.SignedUrls(contexts)
         about_contexts = context_control.ContextControl(contexts, live, self._urls)
         about_sessions = control.Control(live, about_contexts, link_route=link_route)
+        self._page = page.Page(live)
         self._links = link_control.LinkControl(live)
         self._routes = {
             **_bound(control.ROUTES, about_sessions),
@@ -77,9 +78,13 @@ class App:
             return
 
         request = Request(scope, receive)
-        # Whoever has a signed URL needs no key.
-        by_url = request.url.path == signed_urls.PATH
-        reply = await (self._urls.answer(request) if by_url else self._answer(request))
+        reply: Response | Reply
+        if request.url.path == page.PATH:
+            reply = await self._page.answer(request)  # by the session's token
+        elif request.url.path == signed_urls.PATH:
+            reply = await self._urls.answer(request)  # whoever has a signed URL needs no key
+        else:
+            reply = await self._answer(request)
         if isinstance(reply, Response):
             await reply(scope, receive, send)
             return

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from . import streaming, tools
+from . import page, streaming, tools
 from .reply import Reply, failure
 from .request import BadRequestError, json_object
 from .sandbox import SandboxError
@@ -165,7 +165,7 @@ def _description(session: Session, call: Call) -> dict[str, Any]:
         "sessionId": session.session_id,
         "appInstanceId": session.instance_id,
         "resourceId": session.resource_id,
-        "resourceUrl": f"http://localhost/?resourceId={session.resource_id}&authcode={secrets.token_hex(8)}",
+        "resourceUrl": page.url(call.base_url, session, secrets.token_hex(8)),
         "wsUrl": call.base_url.replace("http", "ws", 1) + streaming.PATH + session.session_id,
         "token": session.token,
     }

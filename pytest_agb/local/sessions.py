@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import tools
+from .history import History
+from .sandbox import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -109,6 +111,16 @@ class Session:
     #: Stand for the service's own identifiers, which its clients show.
     instance_id: str = field(default_factory=lambda: f"ai-{secrets.token_hex(8)}")
     resource_id: str = field(default_factory=lambda: f"p-{secrets.token_hex(8)}")
+    history: History = field(default_factory=History, repr=False)
+
+
+@dataclass(frozen=True)
+class Life:
+    """How far a session is from its end, in seconds."""
+
+    age_seconds: float
+    maximum_seconds: float
+    unused_seconds: float
 
 
 class Sessions:
@@ -174,6 +186,16 @@ class Sessions:
             raise SessionNotFoundError(session_id)
         return session
 
+    def by_resource(self, resource_id: str) -> Session | None:
+        """Return the session that is not gone of this resource ID, and leave its idle time alone."""
+        return next((found for found in self._sessions.values() if found.resource_id == resource_id), None)
+
+    def life(self, session: Session) -> Life:
+        """Say how long a session has been there, and been unused."""
+        now = self._clock()
+        unused = 0.0 if session.busy else now - session.last_used
+        return Life(now - session.created, self._rules.maximum_lifetime_seconds, unused)
+
     def find(self, labels: dict[str, str]) -> list[Session]:
         """Return the running sessions that carry all of ``labels``, oldest first."""
         wanted = labels.items()
@@ -196,11 +218,20 @@ class Sessions:
             SessionNotFoundError, tools.ArgumentError, sandbox.SandboxError
         """
         session = self.get(session_id)
-        arguments = tools.check(tool, given)
+        entry = session.history.begins(tool, given)
         session.busy += 1
         try:
+            arguments = tools.check(tool, given)
             seconds = tools.timeout_seconds(tool, arguments)
-            return await session.sandbox.call(tool, arguments, seconds, on_event)
+            answer = await session.sandbox.call(tool, arguments, seconds, on_event)
+            session.history.ends(entry, answer.ok, answer.text)
+            return answer
+        except (tools.ArgumentError, SandboxError) as error:
+            session.history.ends(entry, False, str(error))
+            raise
+        except asyncio.CancelledError:
+            session.history.ends(entry, False, "the caller went away")
+            raise
         finally:
             session.busy -= 1
             session.last_used = self._clock()

@@ -1,0 +1,252 @@
+"""The page at a session's ``resource_url``: its labels and life, its calls, its files.
+
+Only to be looked at. What it shows comes out of a sandbox, so nothing of it may run in the browser: the
+templates escape, and the headers forbid scripts.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hmac
+import posixpath
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlencode
+
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+
+from . import tools
+from .sandbox import SandboxError
+from .sessions import RUNNING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import jinja2
+    from starlette.requests import Request
+
+    from .sessions import Session, Sessions
+
+PATH = "/session"
+#: Bytes of a file that the page shows; a download has all of them, in pieces.
+SHOWN_BYTES = 256 * 1024
+_PIECE_BYTES = 4 * 1024 * 1024
+_MAX_FORM_BYTES = 4096
+#: Seconds that a look at a file may take.
+_FILE_SECONDS = 30.0
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+#: The images that are shown, by how they begin. No SVG: that is a document.
+_IMAGES = {
+    b"\x89PNG\r\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
+
+
+def url(base_url: str, session: Session, code: str) -> str:
+    """Return the URL of a session's page; ``code`` is there for who expects one, and opens nothing."""
+    return f"{base_url}{PATH}?{urlencode({'resourceId': session.resource_id, 'authcode': code})}"
+
+
+class _FileError(Exception):
+    """A file can't be shown; the message is the sandbox's."""
+
+
+class Page:
+    """Answers at `PATH`."""
+
+    def __init__(self, live: Sessions) -> None:
+        self._live = live
+
+    async def answer(self, request: Request) -> Response:
+        """Show the page, or ask for the session's token.
+
+        Looking does not count as use: it keeps no session alive.
+        """
+        session = self._live.by_resource(request.query_params.get("resourceId", ""))
+        if session is None or session.status != RUNNING:
+            return _html("ended", HTTPStatus.NOT_FOUND)
+        if request.method == "POST":
+            return await self._open(request, session)
+        if request.method not in ("GET", "HEAD"):
+            return Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "GET, HEAD, POST"})
+        given = request.cookies.get(_cookie(session), "")
+        if not hmac.compare_digest(given.encode("utf-8", "replace"), _key(session).encode()):
+            return _html("token", session=session, wrong=False)
+        try:
+            return await self._show(session, request.query_params)
+        except (_FileError, SandboxError) as error:
+            return _html(
+                "missing", HTTPStatus.NOT_FOUND, session=session, link=_link(session), reason=str(error)
+            )
+
+    async def _open(self, request: Request, session: Session) -> Response:
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _MAX_FORM_BYTES:
+                return Response(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        token = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
+        if not hmac.compare_digest(token.encode("utf-8", "replace"), session.token.encode()):
+            return _html("token", HTTPStatus.FORBIDDEN, session=session, wrong=True)
+        answer = RedirectResponse(_link(session), HTTPStatus.SEE_OTHER, headers=_HEADERS)
+        answer.set_cookie(_cookie(session), _key(session), path=PATH, httponly=True, samesite="strict")
+        return answer
+
+    async def _show(self, session: Session, query: Any) -> Response:
+        path = query.get("path")
+        if path is None:
+            return _html(
+                "overview",
+                session=session,
+                life=self._live.life(session),
+                calls=[_Shown.of(entry) for entry in reversed(session.history.entries)],
+                files=await _listing(session, "."),
+            )
+        info = dict(
+            line.partition(": ")[::2]
+            for line in (await _tool(session, "get_file_info", path=path)).splitlines()
+        )
+        if info.get("isDirectory") == "true":
+            return _html(
+                "directory",
+                session=session,
+                link=_link(session),
+                path=path,
+                parent=_link(session, path=posixpath.normpath(posixpath.join(path, ".."))),
+                files=await _listing(session, path),
+            )
+        size = int(info.get("size") or 0)
+        if query.get("raw") is not None:
+            return await _download(session, path)
+        begin = await _bytes(session, path, 0, SHOWN_BYTES)
+        image = any(begin.startswith(magic) for magic in _IMAGES)
+        return _html(
+            "file",
+            session=session,
+            link=_link(session),
+            path=path,
+            raw=_link(session, path=path, raw=""),
+            folder=_link(session, path=posixpath.dirname(path) or "."),
+            size=size,
+            image=image,
+            text=None if image else _as_text(begin, whole=len(begin) < SHOWN_BYTES),
+            cut=len(begin) == SHOWN_BYTES and size > SHOWN_BYTES,
+        )
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A call as the page shows it."""
+
+    at: str
+    tool: str
+    took: str
+    verdict: str
+    arguments: dict[str, str]
+    answer: str
+
+    @classmethod
+    def of(cls, entry: Any) -> _Shown:
+        at = time.strftime("%H:%M:%S", time.gmtime(entry.began)) + f".{int(entry.began * 1000) % 1000:03}"
+        took = "" if entry.seconds is None else f"{entry.seconds:.3f} s"
+        verdict = "running" if entry.ok is None else "ok" if entry.ok else "failed"
+        return cls(at, entry.tool, took, verdict, entry.arguments, entry.answer)
+
+
+def _cookie(session: Session) -> str:
+    return f"agb-{session.resource_id}"
+
+
+def _key(session: Session) -> str:
+    """What a browser keeps in the token's place: it opens the page, and none of the session's other doors."""
+    return hmac.new(session.token.encode(), b"page", "sha256").hexdigest()
+
+
+def _link(session: Session, **query: str) -> str:
+    return f"{PATH}?{urlencode({'resourceId': session.resource_id, **query})}"
+
+
+async def _tool(session: Session, tool: str, **given: Any) -> str:
+    """Call a tool behind the session's back: not as its use, and not for its history."""
+    try:
+        arguments = tools.check(tool, given)
+    except tools.ArgumentError as error:
+        raise _FileError(str(error)) from error
+    answer = await session.sandbox.call(tool, arguments, _FILE_SECONDS)
+    if not answer.ok:
+        raise _FileError(answer.text)
+    return answer.text
+
+
+async def _listing(session: Session, path: str) -> list[tuple[str, str]]:
+    """The names in a directory, those of directories with a slash, and what each links to."""
+    found = []
+    for line in (await _tool(session, "list_directory", path=path)).splitlines():
+        kind, _, name = line.partition(" ")
+        if name:
+            target = _link(session, path=posixpath.join(path, name))
+            found.append((f"{name}/" if kind == "[DIR]" else name, target))
+    return found
+
+
+async def _bytes(session: Session, path: str, offset: int, length: int) -> bytes:
+    text = await _tool(session, "read_file", path=path, offset=offset, length=length, format="binary")
+    return base64.b64decode(text)
+
+
+def _as_text(data: bytes, *, whole: bool) -> str | None:
+    if b"\0" in data:
+        return None
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        # Where the file is cut, so may be a character.
+        return data[: error.start].decode() if not whole and error.start > len(data) - 4 else None
+
+
+async def _download(session: Session, path: str) -> Response:
+    first = await _bytes(session, path, 0, _PIECE_BYTES)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        piece, offset = first, 0
+        while piece:
+            yield piece
+            offset += len(piece)
+            piece = await _bytes(session, path, offset, _PIECE_BYTES)
+
+    kind = next((kind for magic, kind in _IMAGES.items() if first.startswith(magic)), None)
+    name = quote(posixpath.basename(path), safe="")
+    return StreamingResponse(
+        pieces(),
+        media_type=kind or "application/octet-stream",
+        headers={**_HEADERS, "content-disposition": f"attachment; filename*=UTF-8''{name}"},
+    )
+
+
+def _html(part: str, status: int = HTTPStatus.OK, **values: Any) -> Response:
+    text = _template().render(part=part, **values)
+    return HTMLResponse(text.encode("utf-8", "replace"), status, _HEADERS)
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    import jinja2  # only who looks pays for it
+
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
