@@ -138,7 +138,15 @@ def test_a_create_that_takes_longer_than_the_client_waits(
     suite.assert_nothing_left()
 
 
-@pytest.mark.parametrize("fault", ["503", "429", "drop_before", "drop_after"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("503", marks=pytest.mark.slow),
+        "429",
+        pytest.param("drop_before", marks=pytest.mark.slow),
+        "drop_after",
+    ],
+)
 def test_deletes_that_fail_for_a_while(suite: Suite, workers: list[str], scope: str, fault: str) -> None:
     suite.service.fault("/mcp/releaseSessionAsync", fault, times=3)  # type: ignore[arg-type]
     suite.write("def test_it(agb_session): pass\n")
