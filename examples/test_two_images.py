@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_agb.leasing import SessionFactory
+    from pytest_agb import SessionFactory
 
 
 def test_what_one_session_writes_another_reads(agb_session_factory: SessionFactory) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ToolError,
         UnavailableError,
     )
+    from pytest_agb.leasing import SessionFactory
 
     __version__: str
 
@@ -57,6 +58,7 @@ __all__ = [
     "Result",
     "RetrySettings",
     "Session",
+    "SessionFactory",
     "SessionResult",
     "ThrottledError",
     "ToolError",
@@ -74,6 +76,10 @@ def __getattr__(name: str) -> object:
             value = version("pytest-agb")
         except PackageNotFoundError:  # run from a source tree that is not installed
             value = "0+unknown"
+    elif name == "SessionFactory":
+        from pytest_agb.leasing import SessionFactory
+
+        value = SessionFactory
     elif name in __all__:
         from pytest_agb import client  # brings httpx
 
