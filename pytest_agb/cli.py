@@ -122,6 +122,11 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
         help="where contexts are kept, and still are when the server has ended (default: they end with it)",
     )
     serve.add_argument(
+        "--all-images",
+        action="store_true",
+        help="take browser, desktop and phone images too, whose tools still are not there",
+    )
+    serve.add_argument(
         "--link-route",
         action="store_true",
         help="give sessions a linkUrl, by which the official SDK then calls their tools, 20 ms slower",
@@ -209,6 +214,7 @@ def _serve(arguments: argparse.Namespace) -> int:
                 maximum_lifetime_seconds=arguments.max_lifetime,
                 maximum_sessions=arguments.max_sessions,
                 release_seconds=arguments.release_delay,
+                all_images=arguments.all_images,
             ),
             requests_per_second=arguments.rate,
         )

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pytest_agb.local")
 
 UPLOAD, DOWNLOAD = "upload", "download"
+#: Where file transfers have their place, and where else the SDK's tests expect them to work.
 _TRANSFER_PATH = "/tmp/file-transfer"
+_TRANSFERS_TOO = ("/tmp", "/home/user")
 _TRANSFER_POLICY = SyncPolicy(auto_upload=False, auto_download=False, sync_deletions=False, extract=False)
 
 
@@ -47,6 +49,8 @@ class Binding:
     #: As the client spelled it.
     path: str
     policy: SyncPolicy
+    #: Only the files of the path itself are carried, and down only what is new in the context.
+    flat: bool = False
     #: In the session, and before the keys in the context. Without a slash at the end.
     mount: str = field(init=False)
     prefix: str = field(init=False)
@@ -56,6 +60,8 @@ class Binding:
     unpacked: dict[str, tuple[int, int]] = field(default_factory=dict)
     #: The session's files when they were in the archive last.
     packed: dict[str, Found] | None = None
+    #: Of a flat one: the files that were carried down, as they were in the context then.
+    carried: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.mount = clean(self.path)
@@ -65,6 +71,10 @@ class Binding:
     def archive(self) -> str:
         """The name of the archive that is uploaded in place of the files."""
         return f"{posixpath.basename(self.mount)}.zip"
+
+    def takes(self, name: str) -> bool:
+        """Whether a file takes part, by its path relative to the mount point."""
+        return not (self.flat and "/" in name) and self.policy.includes(name)
 
 
 @dataclass
@@ -100,6 +110,7 @@ class SessionContexts:
         self._contexts = contexts
         self._bindings: list[Binding] = []
         self._transfers: Binding | None = None
+        self._transfers_elsewhere: dict[str, Binding] = {}
         self._tasks: dict[tuple[str, str], Task] = {}
         self._lock = asyncio.Lock()
 
@@ -157,7 +168,13 @@ class SessionContexts:
         for binding in [*self._bindings, *filter(None, [self._transfers])]:
             if binding.context_id == context_id and f"{wanted}/".startswith(f"{binding.mount}/"):
                 return binding
-        bound = ", ".join(f"{one.context_id} at {one.path}" for one in self._bindings) or "none is"
+        if self._transfers is not None and context_id == self._transfers.context_id:
+            if any(is_in(wanted, clean(place)) for place in _TRANSFERS_TOO):
+                binding = Binding(context_id, path, _TRANSFER_POLICY, flat=True)
+                return self._transfers_elsewhere.setdefault(wanted, binding)
+            bound = f"files are transferred below {' and '.join(_TRANSFERS_TOO)}"
+        else:
+            bound = ", ".join(f"{one.context_id} at {one.path}" for one in self._bindings) or "none is"
         error = f"Context [{context_id}] is not bound to {path} in this session; bound: {bound}"
         now = int(time.time())
         self._tasks[context_id, path] = Task(context_id, path, kind, "Failed", error, now, now)
@@ -204,9 +221,7 @@ class SessionContexts:
         await self._files.make_directory(binding.mount)
         stored = await asyncio.to_thread(files.below, binding.prefix)
         wanted = {
-            name: entry
-            for name, entry in stored.items()
-            if is_in(name, within) and binding.policy.includes(name)
+            name: entry for name, entry in stored.items() if is_in(name, within) and binding.takes(name)
         }
         # Archives first: a file that is there by itself is newer than its like in an archive.
         broken: list[context_archive.ArchiveError] = []
@@ -220,6 +235,10 @@ class SessionContexts:
         for name, entry in wanted.items():
             if name in binding.unpacked and binding.policy.drop_archive:
                 continue
+            state = (entry.size, entry.modified_ns)
+            if binding.flat and binding.carried.get(name) == state:
+                continue
+            binding.carried[name] = state
             if not _same(entry, present.get(name)):
                 with files.read(entry.key) as source:
                     await self._files.write(
@@ -280,7 +299,7 @@ class SessionContexts:
     async def _present(self, binding: Binding) -> dict[str, Found]:
         """Return the session's files that take part."""
         present = await self._files.below(binding.mount)
-        return {name: found for name, found in present.items() if binding.policy.includes(name)}
+        return {name: found for name, found in present.items() if binding.takes(name)}
 
     def _keep(self, binding: Binding) -> None:
         """Note how long what was uploaded is kept."""

@@ -13,7 +13,6 @@ from . import page, streaming, tools
 from .reply import Reply, failure
 from .request import BadRequestError, json_object
 from .sandbox import SandboxError
-from .sessions import check_image
 
 if TYPE_CHECKING:
     from .context_control import ContextControl
@@ -113,7 +112,7 @@ class Control:
 
     async def list_tools(self, call: Call) -> Reply:
         """``listTools``: a JSON text in ``data``."""
-        check_image(call.text("imageId") or "agb-code-space-1")
+        self._live.check_image(call.text("imageId") or "agb-code-space-1")
         return Reply(data=json.dumps([tool.schema() for tool in tools.TOOLS.values()]))
 
     async def no_browser(self, call: Call) -> Reply:

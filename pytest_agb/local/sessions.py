@@ -53,13 +53,8 @@ class ImageNotHereError(LookupError):
     """The service has the image, this machine can't; the message says what to do."""
 
 
-def check_image(image: str) -> None:
-    """Refuse what is no image of this backend.
-
-    Raises:
-        ImageNotFoundError, ImageNotHereError: with a message for the user.
-    """
-    if image in IMAGES:
+def _check_image(image: str, all_images: bool) -> None:
+    if image in IMAGES or (all_images and image.startswith(_ELSEWHERE)):
         return
     if image.startswith(_ELSEWHERE):
         raise ImageNotHereError(
@@ -84,6 +79,8 @@ class SessionRules:
     maximum_sessions: int | None = None
     #: Seconds from an accepted release to the session's end. 0: it has ended when the answer goes out.
     release_seconds: float = 0.0
+    #: Whether browser, desktop and phone images are taken, too: as code sandboxes that have none of these.
+    all_images: bool = False
 
 
 @dataclass
@@ -147,7 +144,7 @@ class Sessions:
         Raises:
             ImageNotFoundError, ImageNotHereError, QuotaError, sandbox.SandboxError
         """
-        check_image(image)
+        self.check_image(image)
         most = self._rules.maximum_sessions
         if most is not None and len(self._sessions) + self._creating >= most:
             raise QuotaError(f"The quota of {most} sessions is exceeded")
@@ -162,6 +159,14 @@ class Sessions:
         session = Session(session_id, next(self._serials), image, labels, idle_seconds, sandbox, now, now)
         self._sessions[session_id] = session
         return session
+
+    def check_image(self, image: str) -> None:
+        """Refuse what is no image of this backend.
+
+        Raises:
+            ImageNotFoundError, ImageNotHereError: with a message for the user.
+        """
+        _check_image(image, self._rules.all_images)
 
     def get(self, session_id: str) -> Session:
         """Return a running session, whose idle time starts anew.

@@ -37,6 +37,24 @@ def test_the_defaults_are_the_services(tmp_path: Any) -> None:
     assert (rules.maximum_sessions, rules.release_seconds) == (None, 0)
 
 
+def test_all_images_are_taken_on_request_and_their_tools_are_still_not_there(
+    sdk: Any, sdk_client: ClientOf
+) -> None:
+    from agb.session_params import CreateSessionParams
+
+    with serving("--isolation", "any", "--all-images") as server:
+        agb = sdk_client(server)
+        session = agb.create(CreateSessionParams(image_id="agb-browser-use-1")).session
+        assert session.code.run("print(1)", "python").success
+        assert session.list_mcp_tools("agb-browser-use-1").success
+        opened = session.call_mcp_tool("page_use_navigate", {"url": "https://example.org"})
+        assert not opened.success
+        assert "not available on the local backend" in opened.error_message
+        unknown = agb.create(CreateSessionParams(image_id="agb-nonsense-1"))
+        assert not unknown.success
+        assert "agb-nonsense-1" in unknown.error_message
+
+
 def test_an_idle_session_is_released_and_one_kept_alive_is_not(sdk_client: ClientOf, params: Any) -> None:
     with serving("--isolation", "any", "--idle-timeout", "1.5") as server:
         agb = sdk_client(server)

@@ -56,12 +56,33 @@ def test_an_archive_is_transferred_as_it_is(sdk_session: Any, tmp_path: Path) ->
     assert sdk_session.file.read(path, format="bytes").content == archive.read_bytes()
 
 
-def test_elsewhere_than_in_that_place_is_refused_at_once(sdk_session: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["/tmp", "/home/user", "/home/user/deep/er"])
+def test_other_folders_of_the_session_work_too(sdk_session: Any, tmp_path: Path, folder: str) -> None:
+    files = sdk_session.file
+    for name in ("first", "second"):
+        (tmp_path / name).write_bytes(name.encode())
+        up = files.upload(str(tmp_path / name), f"{folder}/{name}", poll_interval=0.01)
+        assert up.success, up.error_message
+        assert files.read(f"{folder}/{name}").content == name
+        files.write(f"{folder}/first", "changed")  # is the session's: the next upload must leave it alone
+    assert files.read(f"{folder}/first").content == "changed"
+    files.mkdir(f"{folder}/sub")
+    files.write(f"{folder}/sub/other", "not asked for")
+    down = files.download(f"{folder}/first", str(tmp_path / "down"), poll_interval=0.01)
+    assert down.success, down.error_message
+    assert (tmp_path / "down").read_bytes() == b"changed"
+    context_id = files._file_transfer.context_id
+    listed = sdk_session.agb.context.list_files(context_id, f"{folder}/sub").entries
+    assert listed == []
+
+
+def test_elsewhere_than_in_the_session_is_refused_at_once(sdk_session: Any, tmp_path: Path) -> None:
     (tmp_path / "up").write_bytes(b"x")
-    up = sdk_session.file.upload(str(tmp_path / "up"), "/home/user/x", wait_timeout=60, poll_interval=0.01)
+    up = sdk_session.file.upload(str(tmp_path / "up"), "/opt/x", wait_timeout=60, poll_interval=0.01)
     assert not up.success
-    assert "is not bound to /home/user in this session" in up.error_message
-    assert not sdk_session.file.info("/home/user/x").success
+    assert "is not bound to /opt in this session" in up.error_message
+    assert "files are transferred below /tmp and /home/user" in up.error_message
+    assert not sdk_session.file.info("/opt/x").success
 
 
 def test_what_is_missing_is_a_failure(sdk_session: Any, tmp_path: Path) -> None:
