@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pytest_agb import rundir
-from pytest_agb.stash import WORKER_OUTPUT
+from pytest_agb.stash import ATTENDANCE, SETTINGS, WORKER_OUTPUT
 
 if TYPE_CHECKING:
     import pytest
@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 
     from pytest_agb.pool.members import Member
     from pytest_agb.settings import Settings
+
+
+def attend(config: pytest.Config) -> Attendance:
+    """Have the controller of a run that may have sessions look where it has some."""
+    if ATTENDANCE not in config.stash:
+        config.stash[ATTENDANCE] = Attendance(config.stash[SETTINGS])
+        config.pluginmanager.register(config.stash[ATTENDANCE], "agb-attendance")
+    return config.stash[ATTENDANCE]
 
 
 class Attendance:
@@ -27,14 +35,18 @@ class Attendance:
         self._pid = os.getpid()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Become a member of the run once a test has used sessions.
+        """Look whether a worker has used sessions by now."""
+        if report.when != "call":
+            self.look()
+
+    def look(self) -> None:
+        """Become a member of the run once it has used sessions.
 
         The keeper leaves, and takes along what there is to report, when no member has lived for a while:
-        after the last worker that uses sessions, or the last forked test, while other tests go on.
+        after the last worker that uses sessions, or the last forked test, or while fixtures that are wider
+        than ours are torn down.
         """
-        if report.when in ("setup", "call") or self._member is not None:
-            return  # one look per test; the report of a worker that crashed is its test's only one
-        if rundir.exists(self._settings.run_id):
+        if self._member is None and rundir.exists(self._settings.run_id):
             from pytest_agb.pool import background, members  # the run uses sessions: only then does it pay
 
             self._member = background.join(self._settings.run_id, members.REPORTER)

@@ -32,6 +32,7 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:
 @pytest.fixture(scope="session")
 def _agb_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
     """This process's part of the run's pool. When it is closed, the keeper deletes what is left of it."""
+    from pytest_agb.attendance import attend
     from pytest_agb.pool.pool import Pool  # a run that asks for no session does not pay for httpx
     from pytest_agb.signals import as_interrupts
 
@@ -40,6 +41,8 @@ def _agb_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
         with as_interrupts():
             yield pool
     finally:
+        if not hasattr(pytestconfig, "workerinput"):
+            attend(pytestconfig).look()  # to be a member still, while wider fixtures take their time to end
         pool.close()
 
 

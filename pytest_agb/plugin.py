@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
     from xdist.workermanage import WorkerController
 
-    from pytest_agb.attendance import Attendance
-
 __all__ = [
     "_agb_pool",
     "agb",
@@ -84,17 +82,9 @@ def pytest_configure_node(node: WorkerController) -> None:
     """Hand the settings to an xdist worker, over xdist's own channel."""
     settings = node.config.stash[SETTINGS]._replace(workers=_workers_beside(node))
     node.workerinput[_WORKER_INPUT] = settings.to_wire()
-    _attend(node.config).workers.append(node)
+    from pytest_agb.attendance import attend  # only where sessions may be: start-up time
 
-
-def _attend(config: pytest.Config) -> Attendance:
-    """Have the controller look where its run has sessions, from when it may have some."""
-    if ATTENDANCE not in config.stash:
-        from pytest_agb.attendance import Attendance  # only where sessions may be: start-up time
-
-        config.stash[ATTENDANCE] = Attendance(config.stash[SETTINGS])
-        config.pluginmanager.register(config.stash[ATTENDANCE], "agb-attendance")
-    return config.stash[ATTENDANCE]
+    attend(node.config).workers.append(node)
 
 
 def _workers_beside(node: WorkerController) -> int:
@@ -138,18 +128,25 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 @pytest.hookimpl(hookwrapper=True)  # not a new-style wrapper: pytest-rerunfailures is an old-style one
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
     """Tell the pool which tests are to come, once one has asked for a session."""
-    fixture_names = getattr(item, "fixturenames", ())
-    if "_agb_pool" in fixture_names and not hasattr(item.config, "workerinput"):
-        _attend(item.config)
-    if "agb_session" not in fixture_names:
+    if "agb_session" not in getattr(item, "fixturenames", ()):
         yield
-        return
-    from pytest_agb import demand  # only where sessions are used: start-up time
+    else:
+        from pytest_agb import demand  # only where sessions are used: start-up time
 
-    tests = demand.of(item.session)
-    tests.begins(item, nextitem)
-    yield
-    tests.ends(item, nextitem)
+        tests = demand.of(item.session)
+        tests.begins(item, nextitem)
+        yield
+        tests.ends(item, nextitem)
+    _look_for_sessions_of_forked_tests(item.config)
+
+
+def _look_for_sessions_of_forked_tests(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or ATTENDANCE in config.stash:
+        return
+    if rundir.exists(config.stash[SETTINGS].run_id):
+        from pytest_agb.attendance import attend
+
+        attend(config).look()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

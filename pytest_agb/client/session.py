@@ -154,20 +154,21 @@ class Session:
             return SessionStatusResult.failed(error, code=error.code)
         return self.agb.get_status(self.session_id)
 
-    @property
-    def token(self) -> str:
-        """The session's token, which opens its page at `resource_url` and its direct links: a secret.
+    def get_token(self) -> str:
+        """Get the session's token, which opens its page at `resource_url` and its direct links: a secret.
 
-        Asked for each time, so that no session holds it; that counts as use of the session.
+        It is asked for each time, so that no session holds it; that counts as use of the session.
 
         Raises:
             AGBError: the session has ended, or the service gives it no token.
         """
         answer = self._send(calls.get_session(self.session_id))
-        access = stream_output.access(answer.fields)
-        if access is None:
-            raise RefusedError(f"The service gives session {self.session_id} no token")
-        return access.token.reveal()
+        token = wire.text_of(answer.fields.get("token") or answer.fields.get("Token"))
+        if not token:
+            raise RefusedError(
+                f"The service gives session {self.session_id} no token", request_id=answer.request_id
+            )
+        return token
 
     def keep_alive(self) -> OperationResult:
         """Start the session's idle timeout anew."""

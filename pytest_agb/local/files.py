@@ -151,8 +151,8 @@ def _open_regular(real: str, path: str, flags: int) -> int:
 
 
 def shown(name: str) -> str:
-    """Return a file name as text: any bytes are a name, not all are UTF-8."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """Return a file name as a line of text: any bytes are a name, not all are UTF-8, and some break lines."""
+    return os.fsencode(name).decode("utf-8", "replace").replace("\n", "\ufffd")
 
 
 def get_file_info(place: Place, arguments: dict[str, Any]) -> str:

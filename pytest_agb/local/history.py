@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Calls that are remembered of a session, and characters of each text: together a fraction of a MiB.
+#: What is remembered of a session: calls, arguments of each, characters of one text and of all together.
 CALLS = 100
+ARGUMENTS = 10
 TEXT_CHARACTERS = 2000
+ALL_CHARACTERS = 50_000
 
 _SHORTENED = reprlib.Repr()
-_SHORTENED.maxstring = _SHORTENED.maxother = TEXT_CHARACTERS
-_SHORTENED.maxdict = _SHORTENED.maxlist = 20
+_SHORTENED.maxlevel = 2
+_SHORTENED.maxdict = _SHORTENED.maxlist = 5
+_SHORTENED.maxstring = _SHORTENED.maxother = _SHORTENED.maxlong = 200
 
 
 @dataclass
@@ -34,32 +37,46 @@ class Entry:
     ok: bool | None = None
     answer: str = ""
 
+    def characters(self) -> int:
+        """How much it takes to remember it."""
+        arguments = sum(len(name) + len(value) for name, value in self.arguments.items())
+        return len(self.tool) + arguments + len(self.answer)
+
 
 class History:
     """The last calls of a session, oldest first."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self.entries: collections.deque[Entry] = collections.deque(maxlen=CALLS)
+        self.entries: collections.deque[Entry] = collections.deque()
 
     def begins(self, tool: str, arguments: dict[str, Any]) -> Entry:
         """Note that a call begins. Whatever it is given may be wrong still."""
-        entry = Entry(tool, {name: _text(name, value) for name, value in arguments.items()}, self._clock())
+        texts = {_cut(name): _text(name, value) for name, value in [*arguments.items()][:ARGUMENTS]}
+        entry = Entry(_cut(tool), texts, self._clock())
         self.entries.append(entry)
+        self._forget()
         return entry
 
     def ends(self, entry: Entry, ok: bool, answer: str) -> None:
         """Note what a call answered."""
         entry.seconds, entry.ok, entry.answer = self._clock() - entry.began, ok, _cut(answer)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Forget the oldest, down to what is remembered. The last one always is."""
+        characters = sum(entry.characters() for entry in self.entries)
+        while len(self.entries) > 1 and (len(self.entries) > CALLS or characters > ALL_CHARACTERS):
+            characters -= self.entries.popleft().characters()
 
 
 def _text(name: str, value: Any) -> str:
-    if name == "envs" and isinstance(value, dict):  # where people pass secrets
-        return _cut(", ".join(f"{key}=…" for key in value))
-    return _cut(value) if isinstance(value, str) else _SHORTENED.repr(value)
+    if name == "envs":  # where people pass secrets
+        names = [_cut(str(key), 100) for key in value][:ARGUMENTS] if isinstance(value, dict) else []
+        return ", ".join(f"{key}=..." for key in names) or "..."
+    return _cut(value if isinstance(value, str) else _SHORTENED.repr(value))
 
 
-def _cut(text: str) -> str:
-    if len(text) <= TEXT_CHARACTERS:
-        return text
-    return f"{text[:TEXT_CHARACTERS]}… ({len(text)} characters in all)"
+def _cut(text: str, characters: int = TEXT_CHARACTERS) -> str:
+    # The dots are ASCII: one other character would double the size of the whole string.
+    return text if len(text) <= characters else f"{text[:characters]}... ({len(text)} characters in all)"

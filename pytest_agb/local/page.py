@@ -6,6 +6,7 @@ templates escape, and the headers forbid scripts.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import functools
 import hmac
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from . import tools
@@ -34,16 +36,19 @@ if TYPE_CHECKING:
 PATH = "/session"
 #: Bytes of a file that the page shows; a download has all of them, in pieces.
 SHOWN_BYTES = 256 * 1024
-_PIECE_BYTES = 4 * 1024 * 1024
+#: Entries of a directory that are shown: a sandbox may make any number.
+SHOWN_FILES = 1000
+_PIECE_BYTES = 1024 * 1024
 _MAX_FORM_BYTES = 4096
-#: Seconds that a look at a file may take.
-_FILE_SECONDS = 30.0
+#: Seconds that a look at a file may take: a sandbox may be stopped.
+_FILE_SECONDS = 10.0
 _HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (
         "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     ),
+    "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
@@ -83,11 +88,13 @@ class Page:
             return await self._open(request, session)
         if request.method not in ("GET", "HEAD"):
             return Response(status_code=HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": "GET, HEAD, POST"})
-        given = request.cookies.get(_cookie(session), "")
-        if not hmac.compare_digest(given.encode("utf-8", "replace"), _key(session).encode()):
+        # Both: a browser sends cookies to all ports of this host, sandboxes' servers among them, and keeps
+        # URLs in its history.
+        cookie, key = request.cookies.get(_cookie(session), ""), request.query_params.get("key", "")
+        if not (_is(cookie, _half(session, "cookie")) and _is(key, _half(session, "link"))):
             return _html("token", session=session, wrong=False)
         try:
-            return await self._show(session, request.query_params)
+            return await self._show(session, request.query_params, body=request.method == "GET")
         except (_FileError, SandboxError) as error:
             return _html(
                 "missing", HTTPStatus.NOT_FOUND, session=session, link=_link(session), reason=str(error)
@@ -95,31 +102,39 @@ class Page:
 
     async def _open(self, request: Request, session: Session) -> Response:
         body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _MAX_FORM_BYTES:
-                return Response(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        try:
+            async for piece in request.stream():
+                body += piece
+                if len(body) > _MAX_FORM_BYTES:
+                    return Response(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)
         token = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
-        if not hmac.compare_digest(token.encode("utf-8", "replace"), session.token.encode()):
+        if not _is(token, session.token):
             return _html("token", HTTPStatus.FORBIDDEN, session=session, wrong=True)
         answer = RedirectResponse(_link(session), HTTPStatus.SEE_OTHER, headers=_HEADERS)
-        answer.set_cookie(_cookie(session), _key(session), path=PATH, httponly=True, samesite="strict")
+        answer.set_cookie(
+            _cookie(session), _half(session, "cookie"), path=PATH, httponly=True, samesite="strict"
+        )
         return answer
 
-    async def _show(self, session: Session, query: Any) -> Response:
+    async def _show(self, session: Session, query: Any, *, body: bool) -> Response:
         path = query.get("path")
         if path is None:
+            try:
+                files, reason = await _listing(session, "."), ""
+            except (_FileError, SandboxError) as error:  # the rest tells why, perhaps
+                files, reason = _Listing([]), str(error)
             return _html(
                 "overview",
                 session=session,
                 life=self._live.life(session),
                 calls=[_Shown.of(entry) for entry in reversed(session.history.entries)],
-                files=await _listing(session, "."),
+                files=files,
+                reason=reason,
             )
-        info = dict(
-            line.partition(": ")[::2]
-            for line in (await _tool(session, "get_file_info", path=path)).splitlines()
-        )
+        described = await _tool(session, "get_file_info", path=path)
+        info = dict(line.partition(": ")[::2] for line in described.split("\n"))
         if info.get("isDirectory") == "true":
             return _html(
                 "directory",
@@ -131,7 +146,7 @@ class Page:
             )
         size = int(info.get("size") or 0)
         if query.get("raw") is not None:
-            return await _download(session, path)
+            return await _download(session, path, body=body)
         begin = await _bytes(session, path, 0, SHOWN_BYTES)
         image = any(begin.startswith(magic) for magic in _IMAGES)
         return _html(
@@ -171,13 +186,18 @@ def _cookie(session: Session) -> str:
     return f"agb-{session.resource_id}"
 
 
-def _key(session: Session) -> str:
-    """What a browser keeps in the token's place: it opens the page, and none of the session's other doors."""
-    return hmac.new(session.token.encode(), b"page", "sha256").hexdigest()
+def _half(session: Session, where: str) -> str:
+    """What a browser keeps in the token's place, half of it in the cookie, half in the links."""
+    return hmac.new(session.token.encode(), where.encode(), "sha256").hexdigest()
+
+
+def _is(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
 
 
 def _link(session: Session, **query: str) -> str:
-    return f"{PATH}?{urlencode({'resourceId': session.resource_id, **query})}"
+    query = {"resourceId": session.resource_id, "key": _half(session, "link"), **query}
+    return f"{PATH}?{urlencode(query)}"
 
 
 async def _tool(session: Session, tool: str, **given: Any) -> str:
@@ -186,21 +206,35 @@ async def _tool(session: Session, tool: str, **given: Any) -> str:
         arguments = tools.check(tool, given)
     except tools.ArgumentError as error:
         raise _FileError(str(error)) from error
-    answer = await session.sandbox.call(tool, arguments, _FILE_SECONDS)
+    try:
+        answer = await asyncio.wait_for(session.sandbox.call(tool, arguments, _FILE_SECONDS), _FILE_SECONDS)
+    except (asyncio.TimeoutError, TimeoutError):
+        raise _FileError(f"the sandbox did not answer within {_FILE_SECONDS:g} s") from None
     if not answer.ok:
         raise _FileError(answer.text)
     return answer.text
 
 
-async def _listing(session: Session, path: str) -> list[tuple[str, str]]:
-    """The names in a directory, those of directories with a slash, and what each links to."""
+@dataclass(frozen=True)
+class _Listing:
+    """The first names of a directory, those of directories with a slash, and what each links to."""
+
+    names: list[tuple[str, str]]
+    more: int = 0
+
+
+async def _listing(session: Session, path: str) -> _Listing:
+    text = await _tool(session, "list_directory", path=path)
+    lines = text.split("\n", SHOWN_FILES)
+    more = lines.pop().count("\n") + 1 if len(lines) > SHOWN_FILES else 0
     found = []
-    for line in (await _tool(session, "list_directory", path=path)).splitlines():
+    for line in lines:
         kind, _, name = line.partition(" ")
         if name:
-            target = _link(session, path=posixpath.join(path, name))
+            # What has no name in text can't be asked for by it.
+            target = "" if "\ufffd" in name else _link(session, path=posixpath.join(path, name))
             found.append((f"{name}/" if kind == "[DIR]" else name, target))
-    return found
+    return _Listing(found, more)
 
 
 async def _bytes(session: Session, path: str, offset: int, length: int) -> bytes:
@@ -218,11 +252,12 @@ def _as_text(data: bytes, *, whole: bool) -> str | None:
         return data[: error.start].decode() if not whole and error.start > len(data) - 4 else None
 
 
-async def _download(session: Session, path: str) -> Response:
+async def _download(session: Session, path: str, *, body: bool) -> Response:
     first = await _bytes(session, path, 0, _PIECE_BYTES)
 
     async def pieces() -> AsyncIterator[bytes]:
-        piece, offset = first, 0
+        # An error breaks the connection: what came so far must not be taken for the whole file.
+        piece, offset = first if body else b"", 0
         while piece:
             yield piece
             offset += len(piece)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import signal
 import socket
@@ -78,9 +79,12 @@ def serve(
         import starlette.requests  # noqa: F401
         import uvicorn  # noqa: F401
         import websockets  # noqa: F401
+
+        if importlib.util.find_spec("jinja2") is None:  # imported when somebody looks at a page
+            raise ImportError("No module named 'jinja2'")
     except ImportError as error:
         raise ServerError(
-            f"the local backend needs starlette, uvicorn and websockets ({error}): "
+            f"the local backend needs starlette, uvicorn, websockets and jinja2 ({error}): "
             f"pip install 'pytest-agb[local]'"
         ) from error
     listener = _listen(config)

@@ -234,8 +234,8 @@ class Sessions:
         except (tools.ArgumentError, SandboxError) as error:
             session.history.ends(entry, False, str(error))
             raise
-        except asyncio.CancelledError:
-            session.history.ends(entry, False, "the caller went away")
+        except BaseException as error:
+            session.history.ends(entry, False, f"broken off: {type(error).__name__}")
             raise
         finally:
             session.busy -= 1

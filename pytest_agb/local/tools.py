@@ -210,14 +210,22 @@ def check(name: str, given: dict[str, Any]) -> dict[str, Any]:
 def _convert(what: str, value: Any, parameter: Parameter) -> Any:
     kind = parameter.kind
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            raise ArgumentError(f"{what} is too large") from None
     if kind is int and isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ArgumentError(f"{what} must be of type {_TYPE_NAMES[kind]}, not {value!r:.100}")
+        raise ArgumentError(f"{what} must be of type {_TYPE_NAMES[kind]}, not {_shown(what, value)}")
     if parameter.choices and value not in parameter.choices:
         raise ArgumentError(f"{what} must be one of {', '.join(parameter.choices)}, not {value!r:.100}")
     return value
+
+
+def _shown(what: str, value: Any) -> str:
+    # People pass secrets in environment variables.
+    return type(value).__name__ if "'envs'" in what else f"{value!r:.100}"
 
 
 def _check_more(name: str, arguments: dict[str, Any]) -> None:

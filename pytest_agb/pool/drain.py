@@ -11,7 +11,7 @@ from pytest_agb import labels as label_rules
 from pytest_agb import rundir
 from pytest_agb.client import AGB, AGBError
 from pytest_agb.pool import keeper, members, server_process, supply
-from pytest_agb.pool.process import Process
+from pytest_agb.pool.process import Process, RunIsOverError
 from pytest_agb.pool.slots import Slot, SlotState
 from pytest_agb.settings import LOCAL, Settings
 
@@ -73,7 +73,10 @@ def drain(
 
 
 def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: float) -> Summary | None:
-    process = Process(settings, members.REPORTER)
+    try:
+        process = Process(settings, members.REPORTER, begin=False)
+    except RunIsOverError:  # the keeper was just leaving
+        return None
     try:
         stopped = _wait(process, progress, deadline)
         count, left = process.state.slots.count(), tuple(process.state.slots.left())

@@ -16,17 +16,27 @@ from pytest_agb.pool.state import State, database_path
 from pytest_agb.settings import CLOUD, Settings
 
 
+class RunIsOverError(LookupError):
+    """The run has no directory here any more."""
+
+
 class Process:
     """This process, as a member of the run."""
 
-    def __init__(self, settings: Settings, role: str) -> None:
-        """Join the run; the first on this host makes its directory. ``role`` is shown to people."""
+    def __init__(self, settings: Settings, role: str, *, begin: bool = True) -> None:
+        """Join the run; the first on this host makes its directory. ``role`` is shown to people.
+
+        Raises:
+            RunIsOverError: there is no directory, and ``begin`` is false.
+        """
         self.pid = os.getpid()
         self._settings = settings
         self._client: tuple[str, AGB] | None = None
         self._connecting = threading.Lock()
         with joining_lock():
             self._run = rundir.path(settings.run_id)
+            if not begin and not self._run.is_dir():
+                raise RunIsOverError(settings.run_id)
             self._run.mkdir(mode=0o700, exist_ok=True)
             self.member = members.Member(self._run / "members", role)
         with FileLock(self._run / "slots.lock"):

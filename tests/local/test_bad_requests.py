@@ -149,6 +149,7 @@ def test_an_unknown_session_is_not_found_everywhere(api: Api) -> None:
         ("shell", {"command": 5}, "'command' must be of type string"),
         ("shell", {"command": "true", "timeout_ms": -1}, "'timeout_ms' must be between"),
         ("shell", {"command": "true", "timeout_ms": True}, "'timeout_ms' must be of type integer"),
+        ("run_code", {"code": "1", "language": "python", "timeout_s": 10**400}, "'timeout_s' is too large"),
         ("shell", {"command": "true", "envs": {"A": 1}}, "'envs' must map names to strings"),
         ("shell", {"command": "a\0b"}, "NUL"),
         ("run_code", {"code": "1", "language": "cobol"}, "'language' must be one of"),

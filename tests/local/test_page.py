@@ -20,13 +20,18 @@ class Visitor:
     url: str
     token: str
     http: httpx.Client
+    #: What the page's links have, once it is open.
+    key: str = ""
 
     def get(self, **query: str) -> httpx.Response:
         resource = httpx.URL(self.url).params["resourceId"]
-        return self.http.get(self.url.partition("?")[0], params={"resourceId": resource, **query})
+        known = {"resourceId": resource, "key": self.key}
+        return self.http.get(self.url.partition("?")[0], params={**known, **query})
 
     def open(self) -> httpx.Response:
-        return self.http.post(self.url, data={"token": self.token}, follow_redirects=True)
+        answer = self.http.post(self.url, data={"token": self.token}, follow_redirects=True)
+        self.key = answer.url.params.get("key", "")
+        return answer
 
 
 def describe(sandbox: Sandbox) -> dict[str, Any]:
@@ -53,7 +58,7 @@ def test_the_url_alone_shows_nothing(sandbox: Sandbox, stranger: Visitor) -> Non
     sandbox.shell("echo precious > a.txt")
     for query in ({}, {"path": "a.txt"}, {"path": "a.txt", "raw": ""}):
         answer = stranger.get(**query)
-        assert "session.token" in answer.text
+        assert "session.get_token()" in answer.text
         assert "precious" not in answer.text
 
 
@@ -71,9 +76,19 @@ def test_a_form_without_end_is_not_read(stranger: Visitor) -> None:
 
 
 def test_what_opens_one_page_opens_no_other(api: Api, visitor: Visitor) -> None:
+    (cookie,) = visitor.http.cookies.jar
     with api.session() as other:
-        url = describe(other)["resourceUrl"]
-        assert "asks for the session" in visitor.http.get(url).text
+        data = describe(other)
+        visitor.http.cookies.set(f"agb-{data['resourceId']}", cookie.value or "", domain=cookie.domain)
+        visitor.url = data["resourceUrl"]
+        assert "asks for the session" in visitor.get().text
+
+
+def test_neither_the_cookie_nor_the_link_opens_it_alone(visitor: Visitor) -> None:
+    """Servers in sandboxes get the cookie, if they are browsed: it is sent to every port of the host."""
+    assert "asks for the session" in visitor.http.get(visitor.url).text
+    visitor.http.cookies.clear()
+    assert "asks for the session" in visitor.get().text
 
 
 def test_the_browser_keeps_neither_token_nor_key(api: Api, sandbox: Sandbox, visitor: Visitor) -> None:
@@ -122,7 +137,12 @@ def test_calls_and_what_they_answered(visitor: Visitor, sandbox: Sandbox) -> Non
 def test_values_of_environment_variables_are_not_kept(visitor: Visitor, sandbox: Sandbox) -> None:
     sandbox.shell("true", envs={"API_TOKEN": "precious"})
 
-    assert "API_TOKEN=…" in visitor.get().text
+    assert "API_TOKEN=..." in visitor.get().text
+    for envs in ('{"API_TOKEN": "precious"}', ["API_TOKEN=precious"], {"API_TOKEN": ["precious"]}):
+        ok, text = sandbox.tool("shell", command="true", envs=envs)
+        assert not ok
+        assert "'envs'" in text
+        assert "precious" not in text
     assert "precious" not in visitor.get().text
 
 
@@ -134,9 +154,13 @@ def test_many_and_long_calls_are_cut(visitor: Visitor, sandbox: Sandbox) -> None
     page = visitor.get().text
 
     assert page.count("<summary>") == 100
-    assert "write_file" not in page
+    assert "write_file" not in page  # the oldest is forgotten
     sandbox.tool("write_file", path="long", content="x" * 1_000_000)
     assert "(1000000 characters in all)" in visitor.get().text
+    sandbox.tool("x" * 1_000_000, **{"y" * 1_000_000: "z"})
+    sandbox.tool("edit_file", path="long", edits=[{"oldText": "a" * 9000, "newText": "b" * 9000}] * 1000)
+    for _ in range(30):
+        sandbox.shell("echo " + "x" * 10_000)
     assert len(visitor.get().text) < 200_000
 
 
@@ -163,6 +187,36 @@ def test_a_long_text_is_shown_from_its_beginning(visitor: Visitor, sandbox: Sand
     assert "Only the beginning is shown" in page
     assert "xéxé" in page
     assert "�" not in page
+
+
+def test_names_that_are_no_text_are_shown_and_lead_nowhere(visitor: Visitor, sandbox: Sandbox) -> None:
+    names = r"(b'a\nb', b'c\rd', 'p\u2028q'.encode(), b'r\xffs')"
+    sandbox.code(f"for name in {names}: open(name, 'w').close()")
+
+    page = visitor.get().text
+
+    assert "<li>a\ufffdb</li>" in page
+    assert "<li>r\ufffds</li>" in page
+    assert visitor.get(path="c\rd").status_code == 200
+    assert "p\u2028q</a>" in page
+
+
+def test_a_large_directory_is_shown_from_its_beginning(visitor: Visitor, sandbox: Sandbox) -> None:
+    sandbox.shell("mkdir many; cd many; seq -w 1 1234 | xargs touch")
+
+    page = visitor.get(path="many").text
+
+    assert page.count("<li>") == 1000
+    assert "and 234 more" in page
+
+
+def test_a_session_in_trouble_still_has_its_page(visitor: Visitor, sandbox: Sandbox) -> None:
+    sandbox.shell("echo something; rm -rf ~ 2>/dev/null; chmod 000 ~")
+
+    answer = visitor.get()
+
+    assert answer.status_code == 200
+    assert "echo something" in answer.text
 
 
 def test_what_is_not_there_is_said(visitor: Visitor) -> None:
@@ -208,7 +262,9 @@ def test_looking_keeps_no_session_alive(short: Server) -> None:
         visitor = Visitor(data["resourceUrl"], data["token"], http)
         visitor.open()
         began = time.monotonic()
-        while visitor.get(path=".").status_code == 200:
+        while visitor.get().status_code == 200:
+            visitor.get(path=".")
+            visitor.get(path="/etc/passwd", raw="")
             assert time.monotonic() - began < 20
 
 
@@ -219,8 +275,8 @@ def test_our_client_has_the_token(server: Server) -> None:
         session = agb.create(CreateSessionParams(image_id="agb-code-space-1")).session
         assert session is not None
         with httpx.Client(trust_env=False) as http:
-            assert Visitor(session.resource_url, session.token, http).open().status_code == 200
-        assert session.token not in repr(vars(session))
+            assert Visitor(session.resource_url, session.get_token(), http).open().status_code == 200
+        assert session.get_token() not in repr(vars(session))
         session.delete()
         with pytest.raises(AGBError):
-            _ = session.token
+            session.get_token()

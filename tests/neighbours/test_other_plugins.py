@@ -145,3 +145,22 @@ def test_with_one_random_seed_no_two_slots_or_runs_are_the_same(suite: Suite) ->
     assert len({label[SLOT] for label in labels}) == len(labels)
     assert len({label[RUN] for label in labels}) == 2
     suite.assert_nothing_left(created=12)
+
+
+@pytest.mark.slow
+def test_a_forked_test_that_asks_dynamically_is_reported_too(suite: Suite) -> None:
+    """The keeper leaves 5 s after the child: what it has to tell must be kept while other tests go on."""
+    suite.service.delete_seconds = 0.0
+    suite.write(
+        """
+        @pytest.mark.forked
+        def test_forked(request): request.getfixturevalue("agb_session")
+
+        def test_slow(): time.sleep(8)
+        """
+    )
+
+    suite.run("-p", "no:randomly")
+
+    suite.assert_says_nothing_left()
+    suite.assert_nothing_left(created=1)

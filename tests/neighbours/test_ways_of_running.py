@@ -79,3 +79,37 @@ def test_a_pipe_ends_with_a_run_that_reports(suite: Suite) -> None:
         printed = process.stdout.read()
     assert b"agb: 1 session created, 1 deleted, 0 left" in printed
     suite.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("asks", "workers"),
+    [
+        ("def test_it(agb_session): pass", []),
+        ("def test_it(agb_session): pass", ["-n1"]),
+        pytest.param(
+            "def test_it(request): request.getfixturevalue('agb_session')", [], marks=pytest.mark.slow
+        ),
+        ("def test_it(agb_session): raise KeyboardInterrupt", []),
+    ],
+    ids=["plain", "xdist", "dynamic", "interrupt"],
+)
+def test_a_slow_end_of_other_fixtures_does_not_hide_what_became_of_the_sessions(
+    suite: Suite, asks: str, workers: list[str]
+) -> None:
+    """The pool is closed before them, and the keeper leaves when no member has lived for 5 s."""
+    suite.service.delete_seconds = 0.0
+    suite.write(
+        f"""
+        @pytest.fixture(scope="session", autouse=True)
+        def slow():
+            yield
+            time.sleep(8)
+
+        {asks}
+        """
+    )
+
+    suite.run(*workers)
+
+    suite.assert_says_nothing_left()
+    suite.assert_nothing_left(created=1)

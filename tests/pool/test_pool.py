@@ -83,6 +83,15 @@ def test_acquire_release_drain(service: StandIn, pools: Callable[[], Pool], sett
     assert service.live_sessions() == []
 
 
+def test_draining_a_run_whose_keeper_just_left_leaves_nothing_behind(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rundir, "exists", lambda run_id: True)  # it was, a moment ago
+
+    assert drain(settings, lambda left: None) is None
+    assert not rundir.path(settings.run_id).exists()
+
+
 def test_release_does_not_wait_for_the_service(service: StandIn, pools: Callable[[], Pool]) -> None:
     pool = pools()
     lease = pool.acquire(PARAMS)
