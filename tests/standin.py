@@ -101,6 +101,9 @@ class StandIn:
         self.tools: dict[str, Tool] = {}
         #: What a session's attributes say of its stream: `wsUrl`, `token`, `toolList`.
         self.stream: dict[str, Any] = {}
+        #: Whether sessions have a direct way to their tools, and whether its answers are JSON text in JSON.
+        self.direct_links = False
+        self.direct_links_as_text = False
         self.api_key = "ako-standin-0123456789"
         self.accounts = {self.api_key}
         self.requests: list[Recorded] = []
@@ -198,6 +201,8 @@ class StandIn:
         return None if fault == "drop_after" or self._closing.is_set() else answer
 
     def _do(self, request: HttpRequest, body: dict[str, Any], api_key: str, number: int) -> HttpReply:
+        if request.path.startswith("/link/"):
+            return self._call_by_link(request, body, number)
         if api_key not in self.accounts:
             # A careless service repeats what it was given; clients must not.
             raise RefusedError(401, "InvalidApiKey", f"The API key {api_key} is invalid")
@@ -227,11 +232,12 @@ class StandIn:
             policy_id=given.get("mcpPolicyId"),
         )
         self.sessions[session.session_id] = session
-        return {"data": {**_attributes(session), "success": True}}
+        return {"data": {**_attributes(session), **self._direct_link(session), "success": True}}
 
     def _get(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
         session = self._find(given, api_key)
-        return {"data": {**_attributes(session), **self.stream, "status": self._status(session)}}
+        more = {**self._direct_link(session), **self.stream, "status": self._status(session)}
+        return {"data": {**_attributes(session), **more}}
 
     def _get_status(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
         session = self._find(given, api_key, touch=False)
@@ -281,6 +287,28 @@ class StandIn:
 
     def _list_tools(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
         return {"data": json.dumps([{"name": name, "inputSchema": {}, "server": "s"} for name in self.tools])}
+
+    def _direct_link(self, session: StandInSession) -> dict[str, Any]:
+        if not self.direct_links:
+            return {}
+        tools = [{"name": name, "server": f"server of {name}"} for name in self.tools]
+        return {
+            "linkUrl": f"{self.endpoint}/link/{session.session_id}/",
+            "token": f"token-secret-{session.session_id}",
+            "toolList": json.dumps(tools),
+        }
+
+    def _call_by_link(self, request: HttpRequest, body: dict[str, Any], number: int) -> HttpReply:
+        session_id = request.path.split("/")[2]
+        token = request.headers.get("x-access-token", "")
+        if token != f"token-secret-{session_id}" or body["token"] != token:
+            raise RefusedError(403, "InvalidAccessToken", f"The token {token} is not the session's")
+        given = {"sessionId": session_id, "name": body["tool"], "args": json.dumps(body["args"])}
+        said = json.loads(self._call_tool(given, self.sessions[session_id].api_key, number).body)
+        result: Any = {"result": said["data"]}
+        # No `success`, no `message`: the SDK reads neither.
+        data = json.dumps(result) if self.direct_links_as_text else result
+        return HttpReply(200, json.dumps({"data": data}).encode())
 
     def _call_tool(self, body: dict[str, Any], api_key: str, number: int) -> HttpReply:
         with self._lock:

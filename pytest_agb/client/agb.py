@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
-from pytest_agb.client import answers, calls, wire
+from pytest_agb.client import answers, calls, direct_link, wire
 from pytest_agb.client.account import resolve
 from pytest_agb.client.errors import (
     AGBError,
@@ -28,13 +28,15 @@ from pytest_agb.client.results import (
 from pytest_agb.client.secret import Secret
 from pytest_agb.client.session import Session
 from pytest_agb.client.settings import ClientSettings
-from pytest_agb.client.transport import Transport
+from pytest_agb.client.transport import Transport, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from pytest_agb.client.direct_link import DirectLink
 
 #: Session IDs per page where nothing else is asked for (official SDK 0.12.0).
 DEFAULT_LIMIT = 10
@@ -130,18 +132,20 @@ class AGB:
                 resource_url=data.resource_url,
                 app_instance_id=data.app_instance_id,
                 resource_id=data.resource_id,
+                direct_link=self._direct_link(answer),
                 reserved_labels=reserved,
             ),
         )
 
     def get(self, session_id: str) -> SessionResult:
         """Get a :class:`Session` by its ID; fails if it is released."""
-        result = self.get_session(session_id)
-        if result.data is None:
-            return SessionResult(False, result.error_message, result.request_id, result.error)
-        data = result.data
+        try:
+            answer = self.send(calls.get_session(_checked_id(session_id)))
+        except AGBError as error:
+            return SessionResult.failed(error)
+        data = answers.session_data(answer, session_id)
         if answers.is_gone(data.status):
-            gone = NotFoundError(f"Session {session_id} is released", request_id=result.request_id)
+            gone = NotFoundError(f"Session {session_id} is released", request_id=answer.request_id)
             return SessionResult.failed(gone)
         session = Session(
             self,
@@ -149,8 +153,16 @@ class AGB:
             resource_url=data.resource_url,
             app_instance_id=data.app_instance_id,
             resource_id=data.resource_id,
+            direct_link=self._direct_link(answer),
         )
-        return SessionResult(True, "", result.request_id, session=session)
+        return SessionResult(True, "", answer.request_id, session=session)
+
+    def _direct_link(self, answer: wire.Answer) -> DirectLink | None:
+        """The direct way to a session's tools, if it is as well guarded as the API itself."""
+        found = direct_link.of(answer.fields)
+        if found is None or is_loopback(found.url) != is_loopback(self.endpoint):
+            return None
+        return found if found.url.startswith("https://") or not self.endpoint.startswith("https://") else None
 
     def get_session(self, session_id: str) -> GetSessionResult:
         """Get a session's attributes as the service gives them."""

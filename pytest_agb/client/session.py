@@ -7,7 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb import labels as label_rules
-from pytest_agb.client import answers, calls, stream_output, streaming, verdict, wire
+from pytest_agb.client import answers, calls, direct_link, stream_output, streaming, verdict, wire
 from pytest_agb.client.code import Code
 from pytest_agb.client.command import Command
 from pytest_agb.client.errors import (
@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pytest_agb.client.agb import AGB
+    from pytest_agb.client.direct_link import DirectLink
     from pytest_agb.client.stream_output import Heard
 
 
 class Session:
     """A sandbox of the AGB cloud. As a context manager it deletes itself at the end.
 
+    ``direct_link`` is the direct way to its tools, where the service has named one.
     ``reserved_labels`` are the plugin's labels that this session is known to carry; ``None`` means that
     they are not known, and are looked up before labels are set.
     """
@@ -56,6 +58,7 @@ class Session:
         resource_url: str = "",
         app_instance_id: str = "",
         resource_id: str = "",
+        direct_link: DirectLink | None = None,
         reserved_labels: Mapping[str, str] | None = None,
     ) -> None:
         self.agb = agb
@@ -64,6 +67,7 @@ class Session:
         self.resource_url = resource_url
         self.app_instance_id = app_instance_id
         self.resource_id = resource_id
+        self._direct_link = direct_link
         self._reserved = None if reserved_labels is None else dict(reserved_labels)
         self._released = False
         tools = _Tools(self)
@@ -85,6 +89,7 @@ class Session:
         self.resource_url = other.resource_url
         self.app_instance_id = other.app_instance_id
         self.resource_id = other.resource_id
+        self._direct_link = other._direct_link
         self._reserved = other._reserved
         self._released = other._released
 
@@ -227,7 +232,12 @@ class Session:
         except (TypeError, ValueError) as error:
             raise InvalidRequestError(f"The arguments of {name} can't be sent as JSON: {error}") from None
         margin = self.agb.settings.tool_margin_seconds
-        answer = self._send(calls.call_tool(self.session_id, name, args, tool_timeout_seconds + margin))
+        timeout = tool_timeout_seconds + margin
+        link = self._direct_link
+        if link is not None and name in link.servers:
+            answer = self._send(direct_link.call_tool(link, self.session_id, name, args, timeout))
+        else:
+            answer = self._send(calls.call_tool(self.session_id, name, args, timeout))
         return ToolOutput(verdict.tool_text(answer), answer.request_id)
 
     def _stream_code(

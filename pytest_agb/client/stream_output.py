@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_agb.client import direct_link
 from pytest_agb.client.code_output import CodeOutput, displayed
 from pytest_agb.client.errors import ProtocolError, ToolError
 from pytest_agb.client.secret import Secret
@@ -37,19 +38,8 @@ def access(data: Mapping[str, Any]) -> StreamAccess | None:
     token = text_of(data.get("token") or data.get("Token"))
     if not url or not token:
         return None
-    return StreamAccess(url, Secret(token), _server_of_run_code(data.get("toolList") or data.get("ToolList")))
-
-
-def _server_of_run_code(tools: Any) -> str:
-    try:
-        listed = json.loads(tools) if isinstance(tools, str) else tools
-    except (ValueError, RecursionError):
-        listed = None
-    for tool in listed if isinstance(listed, list) else []:
-        if isinstance(tool, Mapping) and (tool.get("name") or tool.get("Name")) == "run_code":
-            server = tool.get("server") or tool.get("serverName") or tool.get("Server")
-            return text_of(server) or _TARGET
-    return _TARGET
+    servers = direct_link.servers(data.get("toolList") or data.get("ToolList"))
+    return StreamAccess(url, Secret(token), servers.get("run_code", _TARGET))
 
 
 def invocation(invocation_id: str, target: str, code: str, language: str, timeout_s: float) -> str:

@@ -36,6 +36,24 @@ class _BearerAuth(httpx.Auth):
         yield request
 
 
+class _TokenAuth(httpx.Auth):
+    """The same for a session's token."""
+
+    def __init__(self, token: Secret) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["x-access-token"] = self._token.reveal()
+        yield request
+
+
+def _body(request: wire.Request) -> dict[str, Any] | None:
+    if request.body is None:
+        return None
+    # The official SDK sends the token in the body, too.
+    return {**request.body, **({"token": request.token.reveal()} if request.token else {})}
+
+
 class _PerProcess:
     """What belongs to one process."""
 
@@ -116,8 +134,11 @@ class Transport:
         """Blot the key out of a text that is about to become an error's."""
         return str(self._hide(text))
 
-    def _hide(self, value: Any) -> Any:
-        return wire.redact(value, self.key.reveal())
+    def _hide(self, value: Any, request: wire.Request | None = None) -> Any:
+        value = wire.redact(value, self.key.reveal())
+        if request is not None and request.token is not None:
+            value = wire.redact(value, request.token.reveal(), "token")
+        return value
 
     def _send_once(self, request: wire.Request) -> wire.Answer:
         timeout = max(self.timeout_seconds, request.timeout_seconds or 0)
@@ -125,10 +146,11 @@ class Transport:
         try:
             response = self._client().request(
                 request.method,
-                self.endpoint + request.path,
+                (request.url or self.endpoint) + request.path,
                 params=dict(request.query),
-                json=None if request.body is None else dict(request.body),
+                json=_body(request),
                 timeout=httpx.Timeout(timeout, connect=min(timeout, self.settings.connect_timeout_seconds)),
+                auth=_TokenAuth(request.token) if request.token else httpx.USE_CLIENT_DEFAULT,
             )
         except httpx.HTTPError as error:
             failure = self._explain(request, error, timeout)
@@ -136,7 +158,7 @@ class Transport:
             failure = errors.InvalidRequestError(f"Could not {request.purpose}: {self.redact(str(error))}")
         if failure is not None:  # raised out here: httpx's exception holds the request, and with it the key
             raise failure
-        answer = self._read(request, response)
+        answer = request.read(self._read(request, response))
         refusal = request.judge(request, answer)
         if refusal is not None:
             raise refusal
@@ -146,7 +168,7 @@ class Transport:
         if response.is_redirect:
             location = self.redact(response.headers.get("location", "").partition("?")[0])
             raise errors.ProtocolError(
-                f"Could not {request.purpose}: {self.endpoint} redirects to {location}",
+                f"Could not {request.purpose}: {request.url or self.endpoint} redirects to {location}",
                 http_status=response.status_code,
                 hint="Set AGB_ENDPOINT to the address that answers itself",
             )
@@ -156,7 +178,7 @@ class Transport:
             response.content,
             response.headers.get("x-request-id", ""),
             retry.parse_retry_after(response.headers.get("retry-after"), self._wall_clock()),
-            self._hide,
+            lambda value: self._hide(value, request),
         )
 
     def _client(self) -> httpx.Client:
@@ -195,8 +217,9 @@ class Transport:
         )
 
     def _explain(self, request: wire.Request, error: httpx.HTTPError, timeout: float) -> errors.AGBError:
-        what = self.redact(str(error)) or type(error).__name__
+        what = str(self._hide(str(error), request)) or type(error).__name__
         failed = f"Could not {request.purpose}: "
+        address = request.url or self.endpoint
         not_sent = isinstance(
             error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
         )
@@ -206,13 +229,13 @@ class Transport:
                 self.settings.connect_timeout_seconds if isinstance(error, httpx.ConnectTimeout) else timeout
             )
             return errors.AGBTimeoutError(
-                f"{failed}{where} {self.endpoint} within {min(limit, timeout):g} s",
+                f"{failed}{where} {address} within {min(limit, timeout):g} s",
                 maybe_executed=not not_sent,
             )
         if isinstance(error, httpx.ConnectError):
             certificate = "certificate" in what.lower()
             return errors.UnavailableError(
-                f"{failed}no connection to {self.endpoint}: {what}",
+                f"{failed}no connection to {address}: {what}",
                 hint="Give your certificate authority in SSL_CERT_FILE" if certificate else "",
             )
         if isinstance(error, httpx.ProxyError):
@@ -223,11 +246,9 @@ class Transport:
             return errors.InvalidRequestError(f"{failed}{what}")
         garbled = isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in what
         if garbled or isinstance(error, httpx.DecodingError):
-            return errors.ProtocolError(
-                f"{failed}{self.endpoint} does not speak HTTP: {what}", maybe_executed=True
-            )
+            return errors.ProtocolError(f"{failed}{address} does not speak HTTP: {what}", maybe_executed=True)
         return errors.UnavailableError(
-            f"{failed}the connection to {self.endpoint} broke before the answer came: {what}",
+            f"{failed}the connection to {address} broke before the answer came: {what}",
             maybe_executed=True,
         )
 

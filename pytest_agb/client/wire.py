@@ -10,9 +10,12 @@ import enum
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client import errors
+
+if TYPE_CHECKING:
+    from pytest_agb.client.secret import Secret
 
 
 class Repeat(enum.Enum):
@@ -76,6 +79,11 @@ class Request:
     repeat: Repeat = Repeat.ALWAYS
     #: How long the answer may take, where that is more than the client's own timeout.
     timeout_seconds: float | None = None
+    #: Where it goes, if that is not the API's endpoint, and what opens that in place of the API key.
+    url: str = ""
+    token: Secret | None = None
+    #: Brings an answer into the API's form.
+    read: Callable[[Answer], Answer] = field(default=lambda answer: answer, repr=False)
 
 
 def read_answer(
@@ -104,16 +112,16 @@ def read_answer(
     return Answer(http_status, payload, hide(request_id), retry_after)
 
 
-def redact(value: Any, secret: str) -> Any:
-    """Replace ``secret`` in every string of a JSON value."""
+def redact(value: Any, secret: str, name: str = "API key") -> Any:
+    """Replace ``secret`` by its name in every string of a JSON value."""
     if not secret:
         return value
     if isinstance(value, str):
-        return value.replace(secret, "[API key]")
+        return value.replace(secret, f"[{name}]")
     if isinstance(value, dict):
-        return {redact(key, secret): redact(item, secret) for key, item in value.items()}
+        return {redact(key, secret, name): redact(item, secret, name) for key, item in value.items()}
     if isinstance(value, list):
-        return [redact(item, secret) for item in value]
+        return [redact(item, secret, name) for item in value]
     return value
 
 

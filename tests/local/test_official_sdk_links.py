@@ -351,3 +351,19 @@ def test_every_listed_tool_is_there_and_says_what_it_takes(sdk_session: Any) -> 
     unknown = sdk_session.list_mcp_tools("no-such-image")
     assert not unknown.success
     assert "no-such-image" in unknown.error_message
+
+
+def test_our_client_goes_that_way_too(link_server: Server) -> None:
+    from pytest_agb import AGB, CreateSessionParams
+
+    with AGB(link_server.api_key, endpoint=link_server.endpoint) as agb:
+        with agb.create(CreateSessionParams("agb-code-space-1")).check().session as session:
+            found = agb.get(session.session_id).check().session
+            for one in (session, found):
+                assert one._direct_link is not None
+                assert one.code.run("6 * 7", "python").check().result == "42"
+                assert one.command.execute("echo hi").check().output == "hi\n"
+                one.file.write("a.txt", "text").check()
+                assert one.file.read("a.txt").check().content == "text"
+                assert "not found" in one.file.read("missing").error_message
+        assert not found.command.execute("true").success
