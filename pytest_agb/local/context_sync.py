@@ -235,10 +235,11 @@ class SessionContexts:
         for name, entry in wanted.items():
             if name in binding.unpacked and binding.policy.drop_archive:
                 continue
-            state = (entry.size, entry.modified_ns)
-            if binding.flat and binding.carried.get(name) == state:
-                continue
-            binding.carried[name] = state
+            if binding.flat:
+                state = (entry.size, entry.modified_ns)
+                if binding.carried.get(name) == state:
+                    continue
+                binding.carried[name] = state
             if not _same(entry, present.get(name)):
                 with files.read(entry.key) as source:
                     await self._files.write(
