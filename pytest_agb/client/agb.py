@@ -129,9 +129,7 @@ class AGB:
                 self,
                 data.session_id,
                 image_id=params.image_id,
-                resource_url=data.resource_url,
-                app_instance_id=data.app_instance_id,
-                resource_id=data.resource_id,
+                data=data,
                 direct_link=self._direct_link(answer),
                 reserved_labels=reserved,
             ),
@@ -150,9 +148,7 @@ class AGB:
         session = Session(
             self,
             data.session_id,
-            resource_url=data.resource_url,
-            app_instance_id=data.app_instance_id,
-            resource_id=data.resource_id,
+            data=data,
             direct_link=self._direct_link(answer),
         )
         return SessionResult(True, "", answer.request_id, session=session)

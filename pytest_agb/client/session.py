@@ -21,6 +21,7 @@ from pytest_agb.client.errors import (
 from pytest_agb.client.file_system import FileSystem
 from pytest_agb.client.results import (
     DeleteResult,
+    GetSessionData,
     McpToolResult,
     McpToolsResult,
     OperationResult,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 class Session:
     """A sandbox of the AGB cloud. As a context manager it deletes itself at the end.
 
+    ``data`` is what the service said of it; it is asked for when it is first needed, if it is not known.
     ``direct_link`` is the direct way to its tools, where the service has named one.
     ``reserved_labels`` are the plugin's labels that this session is known to carry; ``None`` means that
     they are not known, and are looked up before labels are set.
@@ -55,18 +57,14 @@ class Session:
         session_id: str,
         *,
         image_id: str = "",
-        resource_url: str = "",
-        app_instance_id: str = "",
-        resource_id: str = "",
+        data: GetSessionData | None = None,
         direct_link: DirectLink | None = None,
         reserved_labels: Mapping[str, str] | None = None,
     ) -> None:
         self.agb = agb
         self.session_id = session_id
         self.image_id = image_id
-        self.resource_url = resource_url
-        self.app_instance_id = app_instance_id
-        self.resource_id = resource_id
+        self._data = data
         self._direct_link = direct_link
         self._reserved = None if reserved_labels is None else dict(reserved_labels)
         self._released = False
@@ -81,14 +79,36 @@ class Session:
         released = ", released" if self._released else ""
         return f"<Session {self.session_id}, image {self.image_id or 'unknown'}{released}>"
 
+    @property
+    def resource_url(self) -> str:
+        """Where the session can be looked at.
+
+        Raises:
+            AGBError: it is not known yet, and the session has ended or the service can't be reached.
+        """
+        return self._attributes().resource_url
+
+    @property
+    def resource_id(self) -> str:
+        """The service's own identifier. Raises as `resource_url` does."""
+        return self._attributes().resource_id
+
+    @property
+    def app_instance_id(self) -> str:
+        """The service's own identifier. Raises as `resource_url` does."""
+        return self._attributes().app_instance_id
+
+    def _attributes(self) -> GetSessionData:
+        if self._data is None:
+            self._data = answers.session_data(self._send(calls.get_session(self.session_id)), self.session_id)
+        return self._data
+
     def become(self, other: Session) -> None:
         """Be ``other`` from now on, for all who hold this object."""
         self.agb = other.agb
         self.session_id = other.session_id
         self.image_id = other.image_id
-        self.resource_url = other.resource_url
-        self.app_instance_id = other.app_instance_id
-        self.resource_id = other.resource_id
+        self._data = other._data
         self._direct_link = other._direct_link
         self._reserved = other._reserved
         self._released = other._released

@@ -111,4 +111,5 @@ def test_what_opens_a_session_is_not_shown(agb: AGB, session: Session) -> None:
 
     assert "secret" not in shown
     assert "url-secret" in session.resource_url
+    assert "url-secret" not in repr(vars(session))
     assert "link-secret" in session.get_link().data

@@ -127,3 +127,16 @@ def test_metrics_are_read_under_old_and_new_names(service: StandIn, session: Ses
 
     assert metrics is not None
     assert (metrics.cpu_count, metrics.cpu_used_pct, metrics.rx_rate_kbyte_per_s) == (4, 25.5, 7)
+
+
+def test_what_is_not_known_of_a_session_is_asked_for_once(
+    service: StandIn, agb: AGB, session: Session
+) -> None:
+    known = Session(agb, session.session_id)
+
+    assert known.resource_url == session.resource_url
+    assert (known.resource_id, known.app_instance_id) == (session.resource_id, session.app_instance_id)
+    assert service.count("/mcp/getSession") == 1
+    service.end_session(session.session_id)
+    with pytest.raises(NotFoundError):
+        _ = Session(agb, session.session_id).resource_url

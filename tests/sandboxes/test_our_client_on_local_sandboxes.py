@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+import httpx
 import pytest
 
 from pytest_agb import AGB, AGBError, CreateSessionParams, NotFoundError, Session
@@ -28,6 +29,14 @@ class TestTheGuide:
         assert info["resource_url"]
         assert agb_session.get_status().check().status == "RUNNING"
         agb_session.keep_alive().check()
+
+    def test_a_page_to_look_at(self, agb_session: Session) -> None:
+        agb_session.command.execute("echo something to see").check()
+        with httpx.Client(trust_env=False, follow_redirects=True) as browser:
+            asked = browser.get(agb_session.resource_url)
+            assert "something to see" not in asked.text
+            page = browser.post(agb_session.resource_url, data={"token": agb_session.get_token()})
+        assert "something to see" in page.text
 
     def test_listing_with_filter_and_pages(self, agb: AGB, agb_image: str) -> None:
         labels = {"listing": os.urandom(4).hex()}
