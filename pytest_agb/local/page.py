@@ -10,6 +10,7 @@ import asyncio
 import base64
 import functools
 import hmac
+import json
 import posixpath
 import time
 from dataclasses import dataclass
@@ -178,8 +179,29 @@ class _Shown:
     def of(cls, entry: Any) -> _Shown:
         at = time.strftime("%H:%M:%S", time.gmtime(entry.began)) + f".{int(entry.began * 1000) % 1000:03}"
         took = "" if entry.seconds is None else f"{entry.seconds:.3f} s"
-        verdict = "running" if entry.ok is None else "ok" if entry.ok else "failed"
-        return cls(at, entry.tool, took, verdict, entry.arguments, entry.answer)
+        said, went_wrong = _readable(entry.answer)
+        verdict = "running" if entry.ok is None else "ok" if entry.ok and not went_wrong else "failed"
+        return cls(at, entry.tool, took, verdict, entry.arguments, said)
+
+
+def _readable(answer: str) -> tuple[str, bool]:
+    """A tool's answer for people, and whether it tells of code or a command that failed.
+
+    Those of code and commands are objects; what is empty in them is left out, and lines are lines.
+    """
+    try:
+        fields = json.loads(answer)
+    except (ValueError, RecursionError):  # text, or an object that was cut
+        fields = None
+    if not isinstance(fields, dict):
+        return answer, False
+    lines = []
+    for name, value in fields.items():
+        text = "".join(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+        text = text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
+        if text:
+            lines.append(f"{name}:\n{text}" if "\n" in text else f"{name}: {text}")
+    return "\n".join(lines), bool(fields.get("executionError") or fields.get("exit_code"))
 
 
 def _cookie(session: Session) -> str:

@@ -127,9 +127,11 @@ def test_calls_and_what_they_answered(visitor: Visitor, sandbox: Sandbox) -> Non
         ["no_such_tool", 'class="failed">failed</span>'],
         ["read_file", 'class="failed">failed</span>'],
         ["run_code", 'class="ok">ok</span>'],
-        ["shell", 'class="ok">ok</span>'],  # the tool did its work: it ran a command that failed
+        ["shell", 'class="failed">failed</span>'],
     ]
     assert "echo one; exit 3" in page
+    assert "stdout:\none\n" in page
+    assert "exit_code: 3" in page
     assert "print(&#39;&lt;two&gt;&#39;)" in page
     assert "not found: missing" in page
 
