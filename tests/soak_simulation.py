@@ -134,7 +134,7 @@ class Run:
             self._leave(worker)
         self._nothing_is_left()
         if self._keeper is not None:
-            self._keeper.member.leave()
+            self._keeper.abandon()
         self._state.close()
 
     # ---- what happens ------------------------------------------------------------------------------------

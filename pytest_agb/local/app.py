@@ -53,6 +53,7 @@ class App:
         *,
         throttle: Throttle | None = None,
         link_route: bool = False,
+        no_ports: str = "",
     ) -> None:
         self._live = live
         self._throttle = throttle
@@ -60,7 +61,7 @@ class App:
         about_contexts = context_control.ContextControl(contexts, live, self._urls)
         about_sessions = control.Control(live, about_contexts, link_route=link_route)
         self._page = page.Page(live)
-        self._links = link_control.LinkControl(live)
+        self._links = link_control.LinkControl(live, no_ports)
         self._routes = {
             **_bound(control.ROUTES, about_sessions),
             **_bound(context_control.ROUTES, about_contexts),

@@ -22,8 +22,10 @@ _SCHEMES = {"https": "http", "wss": "ws", "": "ws"}
 class LinkControl:
     """The handlers."""
 
-    def __init__(self, live: Sessions) -> None:
+    def __init__(self, live: Sessions, no_ports: str = "") -> None:
+        """``no_ports`` says why sessions have none, where they don't."""
         self._live = live
+        self._no_ports = no_ports
         self._links: dict[str, Links] = {}
 
     async def link(self, call: Call) -> Reply:
@@ -40,6 +42,8 @@ class LinkControl:
                 f"give a port from {FIRST_PORT} to {LAST_PORT}, or set AGB_API_KEY to use the AGB cloud.",
             )
         port = call.number("port", default=0, lowest=FIRST_PORT, highest=LAST_PORT)
+        if self._no_ports:
+            return failure(400, "NotSupported", f"No port of a session can be reached: {self._no_ports}")
         return Reply(data={"url": f"{_SCHEMES[protocol]}://{await self._of(session).address(port)}/"})
 
     async def call_tool(self, call: Call, session_id: str, token: str) -> Reply:

@@ -29,6 +29,12 @@ _WATCH_SECONDS = 0.25
 _KEEP_ALIVE_SECONDS = 3600
 
 
+_NO_PORTS = (
+    "Landlock keeps it from TCP, and it has no network of its own; give it the machine's by "
+    "--network=host (agb_local_network = host), or use a machine that allows namespaces"
+)
+
+
 class ServerError(RuntimeError):
     """The server can't run; the message has cause and remedy."""
 
@@ -150,7 +156,8 @@ async def _serve(
     server = Server(
         uvicorn.Config(
             App(
-                sessions, contexts, config.api_key, throttle=throttle, link_route=config.link_route
+                sessions, contexts, config.api_key, throttle=throttle, link_route=config.link_route,
+                no_ports=_NO_PORTS if (config.isolation, config.network) == ("landlock", "none") else "",
             ),
             log_config=None, access_log=False, lifespan="off", loop="asyncio", interface="asgi3",
             # No pings: whoever stands in a debugger inside of a callback answers none, and is not gone.

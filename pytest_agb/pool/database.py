@@ -94,7 +94,11 @@ class Database:
             path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         # Whole after a power cut, though without the last writes: sessions have labels and idle timeouts too.
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error:  # somebody is removing the file
+            self._connection.close()
+            raise
         # A connection has one transaction, and a test may use sessions from several threads.
         self._lock = threading.Lock()
 

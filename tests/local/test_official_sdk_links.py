@@ -60,6 +60,7 @@ def _answers(url: str) -> bytes:
     return said
 
 
+@pytest.mark.needs_namespaces
 def test_a_web_server_in_a_session_is_reached_by_a_link(sdk_session: Any, port: int) -> None:
     sdk_session.file.mkdir("site")
     sdk_session.file.write("site/page.html", "<p>from inside</p>")
@@ -84,6 +85,7 @@ def test_a_web_server_in_a_session_is_reached_by_a_link(sdk_session: Any, port: 
     assert sdk_session.get_link("https", port).data == link.data
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(("family", "host"), [("AF_INET", "127.0.0.1"), ("AF_INET6", "::1")])
 def test_bytes_go_both_ways_by_either_version_of_ip(
     sdk_session: Any, port: int, family: str, host: str
@@ -113,6 +115,7 @@ def test_bytes_go_both_ways_by_either_version_of_ip(
     assert asyncio.run(much()) == data
 
 
+@pytest.mark.needs_namespaces
 def test_several_connections_at_once(sdk_session: Any, port: int) -> None:
     _echo(sdk_session, port)
     link = sdk_session.get_link("wss", port).data
@@ -126,6 +129,7 @@ def test_several_connections_at_once(sdk_session: Any, port: int) -> None:
         connection.close()
 
 
+@pytest.mark.needs_namespaces
 def test_where_nothing_listens_the_connection_is_closed(sdk_session: Any, port: int) -> None:
     assert _answers(sdk_session.get_link("https", port).data) == b""
     assert sdk_session.command.execute("echo alive", timeout_ms=20_000).stdout == "alive\n"
@@ -154,6 +158,7 @@ def test_the_same_port_of_two_sessions_is_two_things(api: Api, sandbox: Sandbox)
             assert numbers() == ["0\n", "1\n"]
 
 
+@pytest.mark.needs_namespaces
 def test_a_link_ends_with_its_session(agb_client: Any, port: int) -> None:
     from agb.session_params import CreateSessionParams
 
@@ -367,3 +372,22 @@ def test_our_client_goes_that_way_too(link_server: Server) -> None:
                 assert one.file.read("a.txt").check().content == "text"
                 assert "not found" in one.file.read("missing").error_message
         assert not found.command.execute("true").success
+
+
+@pytest.mark.needs_landlock
+def test_with_landlock_a_link_needs_the_machines_network(port: int) -> None:
+    with serving("--isolation", "landlock") as server, (api := Api(server)).http, api.session() as sandbox:
+        query = {"sessionId": sandbox.session_id, "port": str(port), "protocolType": "https"}
+        refused = api.http.get("/internet/getLink", params=query).json()
+        assert refused["code"] == "NotSupported"
+        assert "Landlock keeps it from TCP" in refused["message"]
+        assert "--network=host" in refused["message"]
+    arguments = ("--isolation", "landlock", "--network", "host")
+    with serving(*arguments) as server, (api := Api(server)).http, api.session() as sandbox:
+        sandbox.tool(
+            "write_file", path="echo.py", content=_ECHO.format(port=port, family="AF_INET", host="127.0.0.1")
+        )
+        sandbox.shell("nohup python3 echo.py > $TMPDIR/log 2>&1 &")
+        query = {"sessionId": sandbox.session_id, "port": str(port), "protocolType": "https"}
+        url = api.http.get("/internet/getLink", params=query).json()["data"]["url"]
+        eventually(lambda: _answers(url) == b"hello", "the echo answers")
