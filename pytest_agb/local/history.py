@@ -36,11 +36,8 @@ class Entry:
     seconds: float | None = None
     ok: bool | None = None
     answer: str = ""
-
-    def characters(self) -> int:
-        """How much it takes to remember it."""
-        arguments = sum(len(name) + len(value) for name, value in self.arguments.items())
-        return len(self.tool) + arguments + len(self.answer)
+    #: Characters that it counts for; 0 once it is forgotten.
+    counted: int = 0
 
 
 class History:
@@ -48,6 +45,7 @@ class History:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._counted = 0
         self.entries: collections.deque[Entry] = collections.deque()
 
     def begins(self, tool: str, arguments: dict[str, Any]) -> Entry:
@@ -55,19 +53,23 @@ class History:
         texts = {_cut(name): _text(name, value) for name, value in [*arguments.items()][:ARGUMENTS]}
         entry = Entry(_cut(tool), texts, self._clock())
         self.entries.append(entry)
-        self._forget()
+        self._count(entry, sum(map(len, (entry.tool, *texts, *texts.values()))))
         return entry
 
     def ends(self, entry: Entry, ok: bool, answer: str) -> None:
         """Note what a call answered."""
         entry.seconds, entry.ok, entry.answer = self._clock() - entry.began, ok, _cut(answer)
-        self._forget()
+        if entry.counted:
+            self._count(entry, len(entry.answer))
 
-    def _forget(self) -> None:
-        """Forget the oldest, down to what is remembered. The last one always is."""
-        characters = sum(entry.characters() for entry in self.entries)
-        while len(self.entries) > 1 and (len(self.entries) > CALLS or characters > ALL_CHARACTERS):
-            characters -= self.entries.popleft().characters()
+    def _count(self, entry: Entry, characters: int) -> None:
+        """Count what is to be remembered, and forget the oldest beyond the bounds, but never the last."""
+        entry.counted += characters
+        self._counted += characters
+        while len(self.entries) > 1 and (len(self.entries) > CALLS or self._counted > ALL_CHARACTERS):
+            oldest = self.entries.popleft()
+            self._counted -= oldest.counted
+            oldest.counted = 0
 
 
 def _text(name: str, value: Any) -> str:

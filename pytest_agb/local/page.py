@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import jinja2
     from starlette.requests import Request
 
+    from .history import Entry
     from .sessions import Session, Sessions
 
 PATH = "/session"
@@ -176,7 +177,7 @@ class _Shown:
     answer: str
 
     @classmethod
-    def of(cls, entry: Any) -> _Shown:
+    def of(cls, entry: Entry) -> _Shown:
         at = time.strftime("%H:%M:%S", time.gmtime(entry.began)) + f".{int(entry.began * 1000) % 1000:03}"
         took = "" if entry.seconds is None else f"{entry.seconds:.3f} s"
         said, went_wrong = _readable(entry.answer)
@@ -230,7 +231,7 @@ async def _tool(session: Session, tool: str, **given: Any) -> str:
         raise _FileError(str(error)) from error
     try:
         answer = await asyncio.wait_for(session.sandbox.call(tool, arguments, _FILE_SECONDS), _FILE_SECONDS)
-    except (asyncio.TimeoutError, TimeoutError):
+    except asyncio.TimeoutError:
         raise _FileError(f"the sandbox did not answer within {_FILE_SECONDS:g} s") from None
     if not answer.ok:
         raise _FileError(answer.text)

@@ -53,19 +53,6 @@ class ImageNotHereError(LookupError):
     """The service has the image, this machine can't; the message says what to do."""
 
 
-def _check_image(image: str, all_images: bool) -> None:
-    if image in IMAGES or (all_images and image.startswith(_ELSEWHERE)):
-        return
-    if image.startswith(_ELSEWHERE):
-        raise ImageNotHereError(
-            f"Image [{image}] is not available on the local backend, which has no browser, desktop or phone. "
-            f"Set AGB_API_KEY to run this test in the AGB cloud, or use one of: {', '.join(IMAGES)}."
-        )
-    raise ImageNotFoundError(
-        f"Image [{image}] is not found. The local backend's available images: {', '.join(IMAGES)}."
-    )
-
-
 @dataclass(frozen=True)
 class SessionRules:
     """How long sessions live, and how many. The defaults are the service's, as far as it documents them."""
@@ -166,7 +153,17 @@ class Sessions:
         Raises:
             ImageNotFoundError, ImageNotHereError: with a message for the user.
         """
-        _check_image(image, self._rules.all_images)
+        if image in IMAGES or (self._rules.all_images and image.startswith(_ELSEWHERE)):
+            return
+        if image.startswith(_ELSEWHERE):
+            raise ImageNotHereError(
+                f"Image [{image}] is not available on the local backend, which has no browser, desktop or "
+                "phone. "
+                f"Set AGB_API_KEY to run this test in the AGB cloud, or use one of: {', '.join(IMAGES)}."
+            )
+        raise ImageNotFoundError(
+            f"Image [{image}] is not found. The local backend's available images: {', '.join(IMAGES)}."
+        )
 
     def get(self, session_id: str) -> Session:
         """Return a running session, whose idle time starts anew.
