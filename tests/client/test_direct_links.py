@@ -12,6 +12,7 @@ from standin import IMAGE, StandIn, ToolError
 from pytest_agb import AGB, AuthenticationError, CreateSessionParams, NotFoundError, Session
 from pytest_agb import ToolError as ClientToolError
 from pytest_agb.client.secret import Secret
+from pytest_agb.client.wire import Answer
 
 
 @pytest.fixture
@@ -75,6 +76,16 @@ def test_a_link_that_leads_off_this_machine_is_not_taken(service: StandIn, agb: 
 
     assert read(found) == "content"
     assert service.count("/mcp") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [("https://link.invalid", True), ("http://link.invalid", False), ("https://127.0.0.1", False)],
+)
+def test_a_link_is_as_well_guarded_as_the_endpoint(url: str, taken: bool) -> None:
+    data = {"linkUrl": url, "token": "t", "toolList": '[{"name": "shell", "server": "s"}]'}
+    with AGB("ako-1", "https://api.invalid") as agb:
+        assert (agb._direct_link(Answer(200, {"data": data})) is not None) is taken
 
 
 def fails(session: StandIn, args: object) -> str:
