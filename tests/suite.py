@@ -10,13 +10,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from deadline import eventually
 from standin import StandIn, StandInSession
 
 from pytest_agb.pool.database import Database
+from pytest_agb.pool.members import KEEPER, is_locked
 from pytest_agb.pool.slots import SlotState, SlotTable
 
 #: Seconds after the end of a run within which nothing of it may be left.
@@ -124,3 +125,11 @@ def nothing_to_keep(temp_directory: Path) -> bool:
         except sqlite3.OperationalError:
             return False  # it is being removed at this moment: look again
     return True
+
+
+def end_keepers(temp_directory: Path) -> None:
+    """End the keepers that a test leaves on purpose: they would try on for as long as a session can live."""
+    for path in temp_directory.glob(f"pytest-agb-*/run-*/members/{KEEPER}-*"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just left by itself
+            if is_locked(path):
+                os.kill(int(path.name.split("-")[1]), signal.SIGKILL)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from standin import StandIn
+from suite import end_keepers
 
 
 @pytest.fixture(autouse=True)
@@ -13,12 +15,13 @@ def local_isolation(pytester: pytest.Pytester) -> None:
 
 
 @pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> StandIn:  # type: ignore[misc]
+def cloud(monkeypatch: pytest.MonkeyPatch, temp_directory: Path) -> Iterator[StandIn]:
     """A stand-in service, set in the environment as the cloud is: its account is what the suite sees."""
     with StandIn() as service:
         monkeypatch.setenv("AGB_ENDPOINT", service.endpoint)
         monkeypatch.setenv("AGB_API_KEY", service.api_key)
         yield service
+        end_keepers(temp_directory)
 
 
 @pytest.fixture
