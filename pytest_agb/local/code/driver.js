@@ -10,6 +10,7 @@
   const [requests, replies] = process.argv.slice(-2).map(Number);
   const write = fs.writeSync;
   const exit = process.exit.bind(process);
+  const now = performance.now.bind(performance);
   const session = new inspector.Session();
   session.connect();
 
@@ -49,7 +50,7 @@
     return value;
   }
 
-  let run = null; // the piece of code under way: {settled, value, failed, error}
+  let run = null; // the piece of code under way: {began, timeout, settled, value, failed, error}
 
   function fail(error) {
     if (run && !run.failed) { run.failed = true; run.error = error; }
@@ -67,7 +68,9 @@
   }
 
   function start(code, timeout) {
-    const current = (run = { settled: false, value: undefined, failed: false, error: undefined });
+    const current = (run = {
+      began: now(), timeout, settled: false, value: undefined, failed: false, error: undefined,
+    });
     input.unref(); // from now on the loop ends when the code's own work does: `beforeExit`
     const parameters = {
       expression: code, replMode: true, awaitPromise: true, objectGroup: "agb",
@@ -110,7 +113,8 @@
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
   // Code that does not stop computing is ended by the inspector. What else is under way can't be called back.
-  process.on("SIGINT", () => { if (run && !run.failed) exit(130); });
+  // Node hears of a signal late: one that comes long before the time is up was meant for the code before.
+  process.on("SIGINT", () => { if (run && !run.failed && now() - run.began > run.timeout / 2) exit(130); });
 
   const request = {};
   let pending = Buffer.alloc(0);
