@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pytest_agb import rundir
-from pytest_agb.stash import ATTENDANCE, SETTINGS, WORKER_OUTPUT
+from pytest_agb.stash import ATTENDANCE, SETTINGS, WORKER_KEPT, WORKER_OUTPUT
 
 if TYPE_CHECKING:
     import pytest
@@ -57,6 +57,11 @@ class Attendance:
         outputs = [getattr(worker, "workeroutput", {}) for worker in self.workers]
         places = {output.get(WORKER_OUTPUT) for output in outputs} - {None}
         return bool(places) and not places <= {rundir.place()}
+
+    def kept(self) -> dict[str, str]:
+        """The sessions that workers have left to the user, each with its test. Ask when they have ended."""
+        outputs = [getattr(worker, "workeroutput", {}) for worker in self.workers]
+        return {session: test for output in outputs for session, test in output.get(WORKER_KEPT, ())}
 
     def leave(self) -> None:
         """End the membership; a test's forked child that gets here has none to end."""

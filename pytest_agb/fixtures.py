@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agb.stash import SETTINGS
+from pytest_agb.stash import SETTINGS, WORKER_KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,9 @@ def _agb_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
         with as_interrupts():
             yield pool
     finally:
-        if not hasattr(pytestconfig, "workerinput"):
+        if hasattr(pytestconfig, "workeroutput"):
+            pytestconfig.workeroutput[WORKER_KEPT] = pool.kept()  # the controller may be on another host
+        else:
             attend(pytestconfig).look()  # to be a member still, while wider fixtures take their time to end
         pool.close()
 

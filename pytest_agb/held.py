@@ -10,8 +10,9 @@ import pytest
 from pytest_agb.stash import HELD, SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
+    import pluggy
     from _pytest.nodes import Node
 
     from pytest_agb.client import CreateSessionParams, Session
@@ -35,6 +36,7 @@ class Held:
         self._pool = pool
         self._lease_one = lease
         self._prepared = False
+        self._failed = ""
         self._lease = lease()
         node.stash.setdefault(HELD, []).append(self)
 
@@ -54,10 +56,17 @@ class Held:
             self._node.ihook.pytest_agb_session_ready(config=self._config, session=self.session)
         self._prepared = True
 
+    def failed(self, test: str) -> None:
+        """``test``, which can use it, has failed."""
+        self._failed = self._failed or test
+
     def end(self) -> None:
-        """Give it back."""
+        """Give it back, or leave it to the user."""
         self._node.stash[HELD].remove(self)
-        self._pool.release(self._lease, reusable=self._prepared and self._reset())
+        if self._failed and not self.session.released:
+            self._pool.keep(self._lease, self._failed)
+        else:
+            self._pool.release(self._lease, reusable=self._prepared and self._reset())
 
     def _reset(self) -> bool:
         reuse = self._config.stash[SETTINGS].reuse
@@ -101,6 +110,7 @@ class Held:
         held_by_tests.become(new.session)
         new.session = held_by_tests
         self._lease = new
+        self._failed = ""
         self.prepare()
 
 
@@ -121,3 +131,21 @@ def look_at_age(item: pytest.Item) -> None:
                 held.renew()
             except AGBError as error:
                 raise pytest.fail.Exception(f"no AGB session: {error}", pytrace=False) from None
+
+
+class Witness:
+    """A plugin that tells sessions of the tests that failed, where they are kept for that."""
+
+    @pytest.hookimpl(hookwrapper=True)  # not a new-style wrapper: pytest-rerunfailures is an old-style one
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pluggy.Result[pytest.TestReport]]:
+        """Note that a test has failed. A failed teardown comes too late for sessions that end with it."""
+        outcome = yield
+        if not outcome.get_result().failed:
+            return
+        asks = not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+        for node in item.listchain():
+            if asks or node is item:
+                for held in node.stash.get(HELD, []):
+                    held.failed(item.nodeid)

@@ -120,6 +120,13 @@ _OPTIONS = (
         "before the first test, delete the account's orphaned sessions, as `pytest-agb sweep` does",
         switch=True,
     ),
+    _Option(
+        "keep-failed",
+        "",
+        "do not delete the sessions of tests that failed, so that you can look into them; they end by their "
+        "idle timeout, which is the maximum lifetime then if none is given",
+        switch=True,
+    ),
     _Option("max-uses", "N", "leases of one session at the most (default: any number)", ini_only=True),
     _Option(
         "max-idle",
@@ -240,21 +247,25 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
     backend = _choice(sources.one("backend", "auto"), BACKENDS)
     if backend == "auto":
         backend = CLOUD if account.api_key else LOCAL
+    max_lifetime = _number(sources.one("max-lifetime", str(MAX_LIFETIME_SECONDS)), "seconds")
+    keep_failed = _keep_failed(sources, backend)
+    idle_timeout = max_lifetime if keep_failed else DEFAULT_IDLE_TIMEOUT_SECONDS
     return Settings(
         backend=backend,
         run_id=_run_id(sources.one("run-id", "run")),
         images=_images(sources.all("image")),
         labels={**_labels(sources.ini("labels")), **_labels(sources.command_line("labels"))},
         scope=_choice(sources.one("scope", "function"), SCOPES),
-        idle_timeout=_number(sources.one("idle-timeout", str(DEFAULT_IDLE_TIMEOUT_SECONDS)), "seconds"),
+        idle_timeout=_number(sources.one("idle-timeout", str(idle_timeout)), "seconds"),
         max_sessions=_optional(sources, "max-sessions"),
         reuse=_reuse(config, _choice(sources.one("reuse", "never"), REUSES)),
         max_uses=_optional(sources, "max-uses"),
         max_idle=_number(sources.one("max-idle", str(DEFAULT_MAX_IDLE_SECONDS)), "seconds"),
         wait_timeout=_number(sources.one("wait-timeout", str(DEFAULT_WAIT_TIMEOUT_SECONDS)), "seconds"),
-        max_lifetime=_number(sources.one("max-lifetime", str(MAX_LIFETIME_SECONDS)), "seconds"),
+        max_lifetime=max_lifetime,
         renew=_switch(sources.one("renew", "false")),
         sweep=_switch(sources.one("sweep", "false")),
+        keep_failed=keep_failed,
         times=_remembered_times(config, backend),
         local_isolation=_choice(sources.one("local-isolation", "auto"), LOCAL_ISOLATIONS),
         local_network=_choice(sources.one("local-network", "none"), LOCAL_NETWORKS),
@@ -307,6 +318,16 @@ def _switch(value: _Value) -> bool:
     if word not in _SWITCH:
         raise pytest.UsageError(f"{value.source}: {value.text!r} is neither true nor false")
     return _SWITCH[word]
+
+
+def _keep_failed(sources: _Sources, backend: str) -> bool:
+    if backend == LOCAL and sources.command_line("keep-failed"):
+        raise pytest.UsageError(
+            "--agb-keep-failed: local sandboxes end with the run; to keep some, start `pytest-agb serve` and "
+            "set the AGB_ENDPOINT and AGB_API_KEY that it prints"
+        )
+    # A project's ini file holds for the local runs of who has no key, too.
+    return _switch(sources.one("keep-failed", "false")) and backend == CLOUD
 
 
 def _reuse(config: pytest.Config, reuse: str) -> str:

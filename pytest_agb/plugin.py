@@ -75,6 +75,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = options.resolve(config)
     else:
         config.stash[SETTINGS] = Settings.from_wire(worker_input[_WORKER_INPUT])
+    if config.stash[SETTINGS].keep_failed:
+        from pytest_agb.held import Witness  # only where failures matter to us: start-up time
+
+        config.pluginmanager.register(Witness(), "agb-witness")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -183,7 +187,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     progress = Progress(config.pluginmanager.getplugin("terminalreporter"))
     try:
-        summary = drain(settings, progress, elsewhere=elsewhere)
+        summary = drain(settings, progress, elsewhere=elsewhere, kept=attendance.kept() if attendance else {})
     finally:
         if attendance is not None:
             attendance.leave()

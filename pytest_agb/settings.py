@@ -68,6 +68,8 @@ class Settings(NamedTuple):
     max_lifetime: int = MAX_LIFETIME_SECONDS
     #: Whether orphans in the account are deleted when the run first asks for a session.
     sweep: bool = False
+    #: Whether the sessions of tests that failed are left to the user.
+    keep_failed: bool = False
     #: Seconds that a create, a lease and a delete took in the last run, where that is known.
     times: tuple[float, float, float] | None = None
     #: One of `LOCAL_NETWORKS`; of the local backend only.

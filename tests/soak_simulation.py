@@ -104,6 +104,7 @@ class Run:
             max_sessions=chance.choice([None, None, 1, 2, 5, 12]),
             reuse=chance.choice(["never", "never", "always"]),
             max_idle=chance.choice([5.0, 60.0]),
+            keep_failed=chance.random() < 0.3,
         )
         self._state = State(self._path, self._settings, clock=self._clock)
         self._numbers = iter(range(10**9))
@@ -228,7 +229,9 @@ class Run:
 
     def _give_back(self, worker: Worker) -> None:
         assert worker.lease is not None
-        if self._settings.reuse == "always" and self._chance.random() < 0.8:
+        if self._settings.keep_failed and self._chance.random() < 0.2:
+            self._state.slots.keep(worker.lease.slot, "a test that failed")
+        elif self._settings.reuse == "always" and self._chance.random() < 0.8:
             self._state.slots.returned(worker.lease.slot)
         else:
             self._state.slots.deleting(worker.lease.slot)
@@ -283,12 +286,18 @@ class Run:
         if most is not None:
             mine = [self._service.sessions[name] for name in self._service.live()]
             mine = [session for session in mine if session.labels["agb_run"] == self._settings.run_id]
-            counted = [session for session in mine if not session.released]
-            assert len(counted) <= most, f"{len(counted)} sessions where {most} are allowed"
+            counted = sum(not session.released for session in mine) - len(self._kept())
+            assert counted <= most, f"{counted} sessions where {most} are allowed"
         for name in self._service.foreign:
             session = self._service.sessions[name]
             assert self._service.there(name), f"{name} is gone"
             assert session.labels == {"agb_run": "other"}
+
+    def _kept(self) -> list[str]:
+        """The sessions that are left to the user and have not ended by themselves."""
+        kept = [slot.session_id or "" for slot in self._state.slots.kept()]
+        assert not [name for name in kept if self._service.sessions[name].released], f"deleted: {kept}"
+        return [name for name in kept if self._service.there(name)]
 
     def _until(self, holds: object, what: str) -> None:
         assert callable(holds)
@@ -331,8 +340,11 @@ class Run:
 
         self._until(nothing, f"slots are left: {self._state.slots.left()}")
         sessions = self._service.sessions
-        left = [name for name in self._service.live() if sessions[name].labels["agb_run"] == run_id]
-        assert not left, f"sessions are left: {left}"
+        left = {name for name in self._service.live() if sessions[name].labels["agb_run"] == run_id}
+        kept = set(self._kept())
+        assert left == kept, f"left: {left - kept}, lost: {kept - left}"
+        for name in kept:
+            sessions[name].gone_at = self._service.now  # the user has seen enough
         for name in [name for name in sessions if name not in self._service.foreign]:
             if not self._service.there(name):
                 del sessions[name]

@@ -110,7 +110,9 @@ class Suite:
 
     def assert_says_nothing_left(self) -> None:
         """The run has reported, and that every session is deleted."""
-        reported = re.findall(r"^agb: (\d+) sessions? created, (\d+) deleted, 0 left$", self.output, re.M)
+        reported = re.findall(
+            r"^agb: (\d+) sessions? created, (\d+) deleted, 0 kept, 0 left$", self.output, re.M
+        )
         assert len(reported) == 1, self.output
         assert reported[0][0] == reported[0][1] != "0"
 

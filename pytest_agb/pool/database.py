@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BUSY_SECONDS = 30.0
 
 #: Of the schema: another version of this plugin may have left a run behind.
-_VERSION = 2
+_VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots (
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS slots (
     accepted INTEGER NOT NULL DEFAULT 0,
     note TEXT NOT NULL DEFAULT ''
 );
-CREATE INDEX IF NOT EXISTS slots_left ON slots (state) WHERE state != 'gone';
+CREATE INDEX IF NOT EXISTS slots_left ON slots (state) WHERE state NOT IN ('gone', 'kept');
 CREATE TABLE IF NOT EXISTS wants (
     want INTEGER PRIMARY KEY AUTOINCREMENT,
     spec TEXT NOT NULL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
@@ -16,7 +16,7 @@ from pytest_agb.pool.slots import Slot, SlotState
 from pytest_agb.settings import LOCAL, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 #: Seconds to wait for the keeper. It goes on after that.
 DRAIN_SECONDS = 60.0
@@ -33,6 +33,8 @@ class Summary:
     deleted: int
     #: Sessions that may still be there.
     left: tuple[Slot, ...]
+    #: IDs of the sessions that are left to the user, each with the test that it is kept for.
+    kept: Mapping[str, str] = field(default_factory=dict)
     #: Why pytest did not wait until nothing was left; empty if it did.
     stopped: str = ""
     #: Session IDs that the service still lists under the run's label; ``None`` if it could not be asked.
@@ -52,11 +54,13 @@ def drain(
     progress: Callable[[int], None],
     *,
     elsewhere: bool = False,
+    kept: Mapping[str, str] | None = None,
     wait_seconds: float = DRAIN_SECONDS,
 ) -> Summary | None:
     """Wait until the keeper has nothing left to delete. ``progress`` is told how many are left.
 
-    With ``elsewhere`` remote workers had sessions too: wait until the service lists none of the run.
+    With ``elsewhere`` remote workers had sessions too: wait until the service lists none of the run but what
+    they have ``kept``, session IDs and tests.
 
     Returns:
         What became of the sessions; ``None`` if the run created none.
@@ -65,10 +69,11 @@ def drain(
     here = _drain_here(settings, progress, deadline) if rundir.exists(settings.run_id) else None
     if not elsewhere:
         return here
-    summary = replace(here or Summary(0, 0, ()), elsewhere=True)
+    here = here or Summary(0, 0, ())
+    summary = replace(here, elsewhere=True, kept={**here.kept, **(kept or {})})
     if settings.backend == LOCAL or summary.stopped or summary.listed is None:
         return summary
-    listed, stopped = _wait_for_others(settings, progress, deadline)
+    listed, stopped = _wait_for_others(settings, progress, deadline, summary.kept)
     return replace(summary, listed=listed, stopped=stopped)
 
 
@@ -83,13 +88,15 @@ def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: f
         if not count.created and not left:
             return None
         facts = process.state.facts
+        kept = {slot.session_id or "": slot.user for slot in process.state.slots.kept()}
         times = facts.get(supply.TIMES)
         return Summary(
             count.created,
             count.deleted,
             left,
+            kept,
             stopped,
-            _listed(process, settings, stopped),
+            _listed(process, settings, stopped, kept),
             depth=facts.get(supply.DEPTH),
             times=tuple(json.loads(times)) if times else None,
             keeper_log=process.keeper_log(),
@@ -116,26 +123,33 @@ def _wait(process: Process, progress: Callable[[int], None], deadline: float) ->
     return ""
 
 
-def _listed(process: Process, settings: Settings, stopped: str) -> tuple[str, ...] | None:
+def _listed(
+    process: Process, settings: Settings, stopped: str, kept: Mapping[str, str]
+) -> tuple[str, ...] | None:
     """Ask the service itself, once, whether anything of the run is left."""
     if stopped:
         return ()  # what is left is known, and the keeper is still at it
     if settings.backend == LOCAL and server_process.endpoint(rundir.path(settings.run_id)) is None:
         return ()  # a local server takes its sessions with it
     try:
-        return tuple(process.client().iter_session_ids(labels={label_rules.RUN: settings.run_id}))
+        return _still_there(process.client(), settings, kept)
     except AGBError:
         return None
 
 
+def _still_there(agb: AGB, settings: Settings, kept: Mapping[str, str]) -> tuple[str, ...]:
+    found = agb.iter_session_ids(labels={label_rules.RUN: settings.run_id})
+    return tuple(session for session in found if session not in kept)
+
+
 def _wait_for_others(
-    settings: Settings, progress: Callable[[int], None], deadline: float
+    settings: Settings, progress: Callable[[int], None], deadline: float, kept: Mapping[str, str]
 ) -> tuple[tuple[str, ...] | None, str]:
     """Wait for the keepers of other hosts: what the service still lists, and why we did not wait longer."""
     agb = AGB(settings.api_key, settings.endpoint, settings.timeout_seconds)
     listed: tuple[str, ...] | None = None
     try:
-        while listed := tuple(agb.iter_session_ids(labels={label_rules.RUN: settings.run_id})):
+        while listed := _still_there(agb, settings, kept):
             progress(len(listed))
             if time.monotonic() > deadline:
                 return listed, "it takes too long"

@@ -108,6 +108,19 @@ class Pool:
             slots.deleting(lease.slot)
         lease.session.mark_released()
 
+    def keep(self, lease: Lease, test: str) -> None:
+        """Leave a session to the user, for the sake of ``test``: a local write."""
+        if lease.pid != os.getpid():
+            return
+        self._process().state.slots.keep(lease.slot, test)
+        lease.session.mark_released()
+
+    def kept(self) -> list[tuple[str, str]]:
+        """The sessions that are kept on this host, each with the test that it is kept for."""
+        if not self._joined():
+            return []
+        return [(slot.session_id or "", slot.user) for slot in self._process().state.slots.kept()]
+
     def age_seconds(self, lease: Lease) -> float:
         """How old a lease's session is, at the most."""
         return self._clock() - lease.created_at

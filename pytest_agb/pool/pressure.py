@@ -49,9 +49,13 @@ class Pressure:
             self._next_try = now + self._pause
             self._trying = False
 
-    def room(self, now: float) -> float:
-        """How many sessions there may be now: one more than there was room for, when it is time to try."""
-        return self.limit + (1 if now >= self._next_try else 0)
+    def sure(self, kept: int = 0) -> float:
+        """How many sessions there is room for beside those that are left to the user."""
+        return max(self.limit - kept, 0)
+
+    def room(self, now: float, kept: int = 0) -> float:
+        """How many there may be now: one more than there was room for, when it is time to try."""
+        return self.sure(kept) + (1 if now >= self._next_try else 0)
 
     def tried(self, now: float) -> None:
         """A create beyond the limit is under way: no other is sent before there was time for its answer."""

@@ -3,7 +3,8 @@
 ::
 
     creating ──▶ idle ◀──▶ leased ──▶ deleting ──▶ gone
-        │         ▲ └───────────────────▲           ▲
+        │         ▲ │         └─▶ kept ─▲           ▲
+        │         │ └───────────────────┘           │
         └──▶ lost ┴─────────────────────────────────┘   found by its slot label, or given up
 
 A slot is written before the request that creates its session goes out, so that whatever happens then,
@@ -30,6 +31,8 @@ class SlotState(str, Enum):
     LOST = "lost"
     IDLE = "idle"
     LEASED = "leased"
+    #: Left to the user, after a test that failed.
+    KEPT = "kept"
     DELETING = "deleting"
     GONE = "gone"
 
@@ -44,7 +47,7 @@ class Slot:
     spec: str
     #: Who is creating it or has leased it; empty while it is idle.
     member: str
-    #: What it is leased for, a test's node ID for example.
+    #: What it is leased for or kept for, a test's node ID for example.
     user: str
     session_id: str | None
     #: Of the create.
@@ -145,6 +148,26 @@ class SlotTable:
             (self._clock(),),
         )
 
+    def keep(self, slot: str, user: str) -> None:
+        """A lease ended, and the session is left to the user, for the sake of the test ``user``."""
+        self._move(
+            slot,
+            SlotState.KEPT,
+            (SlotState.LEASED,),
+            "member = '', user = ?, idle_since = ?, held = ? - leased_at",
+            (user, now := self._clock(), now),
+        )
+
+    def give_up_kept(self, note: str) -> bool:
+        """Have the session deleted that has been kept for longest; false if none is kept."""
+        return bool(
+            self._database.write(
+                "UPDATE slots SET state = ?, note = ? WHERE slot = "
+                "(SELECT slot FROM slots WHERE state = ? ORDER BY idle_since LIMIT 1)",
+                (SlotState.DELETING.value, note, SlotState.KEPT.value),
+            )
+        )
+
     def give_up(self, slot: str, note: str) -> bool:
         """Have an idle session deleted, unless somebody has just claimed it."""
         return bool(
@@ -188,8 +211,15 @@ class SlotTable:
     # ---- looking -----------------------------------------------------------------------------------------
 
     def left(self) -> list[Slot]:
-        """The slots that may still have a session, the oldest first."""
-        rows = self._database.fetch(f"SELECT {COLUMNS} FROM slots WHERE state != 'gone' ORDER BY created_at")
+        """The slots that may still have a session which the run has to delete, the oldest first."""
+        return self._find("state NOT IN ('gone', 'kept')")
+
+    def kept(self) -> list[Slot]:
+        """The slots whose sessions are left to the user, the oldest first."""
+        return self._find("state = 'kept'")
+
+    def _find(self, which: str) -> list[Slot]:
+        rows = self._database.fetch(f"SELECT {COLUMNS} FROM slots WHERE {which} ORDER BY created_at")
         return [from_row(row) for row in rows]
 
     def leases(self) -> int:

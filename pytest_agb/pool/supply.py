@@ -95,7 +95,7 @@ class Supply:
             if decided.give_up[slot.spec] > 0:
                 self._give_up([slot], "nobody needs it")
                 decided.give_up[slot.spec] -= 1
-        if situation.total + len(decided.create) > self._pressure.limit:
+        if situation.total + len(decided.create) > self._pressure.sure(self._kept()):
             self._pressure.tried(now)
         for wanted in decided.create:
             if self._state.facts.refusal("account", f"image:{spec.image(wanted)}") is None:
@@ -136,7 +136,7 @@ class Supply:
             + Counter(lost.spec for lost in self._lost.values()),
             leased=states[SlotState.LEASED],
             ending=ending,
-            ceiling=min(settings.max_sessions or math.inf, self._pressure.room(now)),
+            ceiling=min(settings.max_sessions or math.inf, self._pressure.room(now, self._kept())),
             depth=depth,
             thrifty=settings.reuse == "never" or self._pressure.felt,
         )
@@ -222,8 +222,16 @@ class Supply:
         elif self._is_quota(error):
             self._pressure.refused(self._live(), now, error.message, error.retry_after)
             self._publish(PRESSURE, str(error))
+            if not isinstance(error, ThrottledError):
+                self._make_room()
         elif not error.maybe_executed and not self._state.leases.fail(wanted, text):
             self._unused_at = self._state.slots.leases()  # nobody waits: nothing more ahead for now
+
+    def _make_room(self) -> None:
+        """Give up a session that is kept where a test waits, and no other one is about to go."""
+        going = any(slot.state is SlotState.DELETING for slot in self._state.slots.left())
+        if self._kept() and not going and self._state.leases.waiting():
+            self._state.slots.give_up_kept("it was kept until the service had no room for another one")
 
     def _is_quota(self, error: AGBError) -> bool:
         """Whether a refusal says that there is no room now: in its words or, unless it blames what was
@@ -235,7 +243,11 @@ class Supply:
 
     def _live(self) -> int:
         """How many sessions of this run on this host the account may count now."""
-        return sum(slot.state is not SlotState.LOST for slot in self._state.slots.left())
+        return self._kept() + sum(slot.state is not SlotState.LOST for slot in self._state.slots.left())
+
+    def _kept(self) -> int:
+        """How many sessions are left to the user: the account counts them, the ceiling does not."""
+        return len(self._state.slots.kept()) if self._settings.keep_failed else 0
 
     def _settle_lost(self, slots: Sequence[Slot], now: float) -> None:
         """Stop waiting for lost sessions that were found, and for those that don't show up in time."""

@@ -52,10 +52,12 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
         said.append(f"agb: {summary.depth}")
     if summary.keeper_log:
         said.append(f"agb: the keeper failed and was replaced; its log ends with:\n{summary.keeper_log}")
+    said += [f"agb: session {name} is kept: {test} failed" for name, test in summary.kept.items()]
     said += [f"agb: session {name} may be left: {note}" for name, note in left.items()]
-    if left:
+    if left or summary.kept:
+        what = " and ".join([*["kept"] * bool(summary.kept), *["left"] * bool(left)])
         said.append(
-            f"agb: to delete what is left: pytest-agb sweep --run {settings.run_id} "
+            f"agb: to delete what is {what}: pytest-agb sweep --run {settings.run_id} "
             f"(without a call each ends after {settings.idle_timeout} s)"
         )
     return said
@@ -68,6 +70,7 @@ def _facts(summary: Summary, left: int, settings: Settings) -> Iterator[str]:
     if summary.elsewhere:
         yield "remote workers had sessions of their own"
     if not summary.elsewhere or (settings.backend == CLOUD and summary.listed is not None):
+        yield f"{len(summary.kept)} kept"
         yield f"{left} left"
     if summary.listed is None:
         yield "the service could not be asked whether any is left"

@@ -50,7 +50,7 @@ def test_by_itself(suite: Suite, workers: list[str], scope: str, ending: str) ->
     output = suite.run(*options(workers, scope))
 
     suite.assert_nothing_left(created=3)
-    assert "agb: 3 sessions created, 3 deleted, 0 left" in output
+    assert "agb: 3 sessions created, 3 deleted, 0 kept, 0 left" in output
 
 
 def test_ctrl_c(suite: Suite, workers: list[str], scope: str) -> None:

@@ -55,7 +55,7 @@ def test_remote_workers_share_the_run_and_each_host_deletes_its_own(suite: Suite
     output = suite.run(*remote(*hosts))
 
     assert "8 passed" in output
-    assert "agb: remote workers had sessions of their own, 0 left\n" in output
+    assert "agb: remote workers had sessions of their own, 0 kept, 0 left\n" in output
     seen = [path.name.split() for path in suite.seen.iterdir()]
     assert {host for host, _, _ in seen} == {"host-a", "host-b"}
     (run,) = {session.labels[RUN] for session in suite.created}
@@ -75,8 +75,24 @@ def test_the_report_tells_this_host_from_others(
     here = sum(path.name.startswith(temp_directory.name) for path in suite.seen.iterdir())
     assert 0 < here < 8
     assert " created on this host, " in output
-    assert " deleted, remote workers had sessions of their own, 0 left\n" in output
+    assert " deleted, remote workers had sessions of their own, 0 kept, 0 left\n" in output
     suite.assert_nothing_left(created=8)
+
+
+def test_what_workers_keep_is_told_from_what_they_left(
+    suite: Suite, hosts: list[Path], temp_directory: Path
+) -> None:
+    suite.write(USES_SESSIONS + "        assert number % 4\n")
+
+    output = suite.run(*remote(hosts[0], temp_directory), "--agb-keep-failed")
+
+    assert "2 failed, 6 passed" in output
+    assert ", remote workers had sessions of their own, 2 kept, 0 left\n" in output
+    assert len(suite.own) == 2
+    for session in suite.own:
+        assert f"agb: session {session.session_id} is kept: test_suite.py::test_it[" in output
+    for host in (hosts[0], temp_directory):
+        eventually(lambda host=host: not run_directories(host), "the run's directory is gone")  # type: ignore[misc]
 
 
 def test_nothing_is_claimed_of_local_sandboxes_on_other_hosts(suite: Suite, hosts: list[Path]) -> None:
@@ -109,7 +125,7 @@ def test_what_another_host_can_not_delete_is_named(suite: Suite, hosts: list[Pat
         os.kill(process.pid, signal.SIGINT)
         process.wait(20)
 
-    assert "remote workers had sessions of their own, 1 left, did not wait" in suite.output
+    assert "remote workers had sessions of their own, 0 kept, 1 left, did not wait" in suite.output
     assert f"agb: session {held.name} may be left: still listed by the service" in suite.output
     assert "pytest-agb sweep --run run-" in suite.output
     suite.service.undeletable.clear()

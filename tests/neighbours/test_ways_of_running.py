@@ -77,7 +77,7 @@ def test_a_pipe_ends_with_a_run_that_reports(suite: Suite) -> None:
     with suite.start("-s", stdout=subprocess.PIPE) as process:
         assert process.stdout
         printed = process.stdout.read()
-    assert b"agb: 1 session created, 1 deleted, 0 left" in printed
+    assert b"agb: 1 session created, 1 deleted, 0 kept, 0 left" in printed
     suite.assert_nothing_left()
 
 

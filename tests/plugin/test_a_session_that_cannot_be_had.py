@@ -109,7 +109,7 @@ def test_a_lost_answer_costs_the_test_nothing(pytester: pytest.Pytester, cloud: 
     result = pytester.runpytest_subprocess()
 
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["agb: 1 session created, 1 deleted, 0 left"])
+    result.stdout.fnmatch_lines(["agb: 1 session created, 1 deleted, 0 kept, 0 left"])
     assert cloud.count("/mcp/createSession") == 1
     assert cloud.live_sessions() == []
 
@@ -135,7 +135,7 @@ def test_a_delete_that_fails_for_good_is_said_with_the_command_that_helps(
     (session,) = cloud.live_sessions()
     result.stdout.fnmatch_lines(
         [
-            "agb: 1 session created, 0 deleted, 1 left, did not wait for the rest *",
+            "agb: 1 session created, 0 deleted, 0 kept, 1 left, did not wait for the rest *",
             f"agb: session {session.session_id} may be left: could not be deleted: *",
             "agb: to delete what is left: pytest-agb sweep --run run-*",
         ]

@@ -33,7 +33,9 @@ def test_the_end_of_a_run_on_a_terminal(pytester: pytest.Pytester, cloud: StandI
     written = on_a_terminal(sys.executable, "-m", "pytest", cwd=str(pytester.path))
 
     assert "\ragb: deleting 3 sessions " in written
-    assert written.index("agb: deleting 3") < written.index("agb: 3 sessions created, 3 deleted, 0 left")
+    assert written.index("agb: deleting 3") < written.index(
+        "agb: 3 sessions created, 3 deleted, 0 kept, 0 left"
+    )
 
 
 def test_the_end_of_a_run_elsewhere(pytester: pytest.Pytester, cloud: StandIn) -> None:

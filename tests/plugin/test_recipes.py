@@ -48,4 +48,4 @@ def test_the_hooks_that_readme_gives(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--agb-reuse=reset")
 
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["agb: 1 session created, 1 deleted, 0 left"])
+    result.stdout.fnmatch_lines(["agb: 1 session created, 1 deleted, 0 kept, 0 left"])

@@ -67,3 +67,15 @@ def test_while_one_more_is_tried_no_other_is() -> None:
     assert pressure.room(101.5) == 3
     pressure.created(4, 101.7)
     assert pressure.room(102.7) == 5
+
+
+def test_what_is_kept_takes_room_and_is_known_to_be_there() -> None:
+    pressure = Pressure()
+    assert pressure.room(100.0, 5) == math.inf
+    pressure.refused(3, 100.0, "full")
+
+    assert pressure.room(100.5, 2) == 1
+    assert pressure.room(100.5, 4) == 0, (
+        "one was found that was lost: that there are four is no reason to wait"
+    )
+    assert pressure.room(101.0, 4) == 1

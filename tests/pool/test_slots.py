@@ -12,7 +12,7 @@ import pytest
 
 from pytest_agb.pool.database import Database, lay_schema
 from pytest_agb.pool.leases import Leases, Units
-from pytest_agb.pool.slots import Facts, IllegalTransitionError, Slot, SlotState, SlotTable
+from pytest_agb.pool.slots import Count, Facts, IllegalTransitionError, Slot, SlotState, SlotTable
 
 
 class Clock:
@@ -130,6 +130,32 @@ def test_an_idle_session_is_given_up_and_a_leased_one_is_not(slots: SlotTable, l
 
     assert not slots.give_up("a", "nobody needs it")
     assert slots.give_up("b", "nobody needs it")
+
+
+def test_a_kept_session_is_nobodys_until_it_is_given_up(
+    slots: SlotTable, leases: Leases, clock: Clock
+) -> None:
+    ready(slots, "a")
+    ready(slots, "b")
+    ask(leases, member="one")
+    ask(leases, member="one")
+    slots.keep("b", "test_b")
+    clock.now += 1
+    slots.keep("a", "test_a")
+    slots.leave("one")
+
+    assert slots.left() == []
+    assert {slot.slot: (slot.user, slot.member) for slot in slots.kept()} == {
+        "a": ("test_a", ""),
+        "b": ("test_b", ""),
+    }
+    assert isinstance(ask(leases), int), "it is leased again"
+    assert slots.count() == Count(created=2, deleted=0)
+
+    assert slots.give_up_kept("no room")
+    assert states(slots) == [("b", SlotState.DELETING)]
+    assert slots.give_up_kept("no room")
+    assert not slots.give_up_kept("no room")
 
 
 def test_a_slot_is_written_once(slots: SlotTable) -> None:
