@@ -31,8 +31,9 @@ from .shell import ShellJob
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from .cgroup import OutOfMemory
     from .limits import Limits
 
 #: Everything that a process in a sandbox finds in its environment; the paths differ by isolation.
@@ -56,9 +57,19 @@ class Job(Protocol):
 class Agent:
     """The loop, and what it looks after."""
 
-    def __init__(self, connection: socket.socket, place: files.Place, limits: Limits, *, alone: bool) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        place: files.Place,
+        limits: Limits,
+        *,
+        alone: bool,
+        out_of_memory: OutOfMemory | None,
+    ) -> None:
         self.place = place
         self._alone = alone
+        self._out_of_memory = out_of_memory
+        self._badness = kernel.open_badness() if out_of_memory is not None else None
         self._killed = (0.0, "")
         self._connection = connection
         self._decoder = wire.Decoder()
@@ -123,6 +134,23 @@ class Agent:
         with contextlib.suppress(ValueError):
             self._jobs.remove(job)
 
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Whatever is started meanwhile goes before this process where the kernel has to choose."""
+        if self._badness is None:
+            yield
+            return
+        os.pwrite(self._badness, b"500", 0)
+        try:
+            yield
+        finally:
+            os.pwrite(self._badness, b"0", 0)
+
+    def look_for_victims(self) -> None:
+        """Where the kernel has killed a process for want of memory, kill the others too, as `watch` does."""
+        if self._out_of_memory is not None and (reason := self._out_of_memory.reason()):
+            self.kill_all(reason)
+
     def kill_all(self, reason: str) -> None:
         """Kill everything that runs here; what dies of it is told ``reason`` by `why_killed`."""
         self._killed = (time.monotonic(), reason)
@@ -135,6 +163,8 @@ class Agent:
 
     def why_killed(self, since: float, status: int) -> str:
         """Return why `kill_all` has ended what started at ``since`` and ended with ``status``, or ``""``."""
+        if status == -signal.SIGKILL:
+            self.look_for_victims()
         when, reason = self._killed
         return reason if status == -signal.SIGKILL and when >= since else ""
 
@@ -220,11 +250,12 @@ def run(
     *,
     readable: Sequence[str] = (),
     alone: bool = False,
+    out_of_memory: OutOfMemory | None = None,
 ) -> None:
     """Be the agent. ``directory`` is the session's own where there are no namespaces, else ``None``.
 
     Under Landlock ``readable`` are the folders outside that it may read. ``alone`` says that signals reach
-    only this process and those it starts.
+    only this process and those it starts. In a cgroup ``out_of_memory`` knows what the kernel does there.
     """
     if sys.platform.startswith("linux"):
         kernel.set_dumpable(False)
@@ -236,7 +267,7 @@ def run(
     os.environ.update(HOME=place.home, TMPDIR=place.temporary, PWD=place.home, PATH=_search_path(directory))
     os.umask(0o022)
     os.chdir(place.home)
-    agent = Agent(connection, place, limits, alone=alone)
+    agent = Agent(connection, place, limits, alone=alone, out_of_memory=out_of_memory)
     try:
         agent.run()
     finally:

@@ -27,7 +27,7 @@ import sys
 import time
 from typing import NoReturn
 
-from . import agent, host, kernel, landlock, namespaces, processes, usage, wire
+from . import agent, cgroup, host, kernel, landlock, namespaces, processes, usage, wire
 from .limits import Limits, count_against, set_limits
 
 #: Seconds that the agent of a sandbox without namespaces gets to end its processes before it is killed.
@@ -71,10 +71,22 @@ class ForkServer:
         self._agents: dict[int, str] = {}
         self._farewells: dict[int, float] = {}
         self._limits = Limits(**limits)
+        self._cgroups = self._make_cgroups()
         self._shown = host.python_prefixes() + (host.resolver_file() if network else [])
         self._readable = landlock.readable(self._shown) if isolation == "landlock" else []
         self._uid, self._gid = os.getuid(), os.getgid()
         self._wake_read, self._wake_write = os.pipe()
+
+    def _make_cgroups(self) -> cgroup.Cgroups | None:
+        """Make room for sandboxes where that was delegated. Elsewhere their agents watch what they use."""
+        delegated = cgroup.delegated()
+        if delegated is None:
+            return None
+        try:
+            return cgroup.Cgroups(delegated, self._limits, files_in_memory=self._isolation == "namespaces")
+        except OSError as error:
+            print(f"pytest-agb: {delegated} is delegated and of no use: {error}", file=sys.stderr, flush=True)
+            return None
 
     def run(self) -> None:
         """Work until the server is gone, then end every sandbox."""
@@ -130,6 +142,8 @@ class ForkServer:
             if session is not None:
                 if self._isolation != "namespaces":
                     self._kill_strays()
+                if self._cgroups is not None:
+                    self._cgroups.remove(session)
                 with contextlib.suppress(OSError):
                     self._server.sendall(wire.encode({"gone": session}))
 
@@ -144,7 +158,7 @@ class ForkServer:
                 if self._isolation == "namespaces":
                     # Process 1 of its namespace: the kernel kills all others before it lets us reap it.
                     os.kill(pid, signal.SIGKILL)
-                else:
+                elif self._cgroups is None or not self._cgroups.kill(session):
                     os.kill(pid, signal.SIGTERM)
                     os.kill(pid, signal.SIGCONT)  # whoever stopped it
                     self._farewells[pid] = time.monotonic() + _FAREWELL_SECONDS
@@ -159,6 +173,8 @@ class ForkServer:
             self._patience()
             self._reap()
             select.select([self._wake_read], [], [], 0.05)
+        if self._cgroups is not None:
+            self._cgroups.close()
         # The server can't if it was killed.
         if self._remove:
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -167,21 +183,24 @@ class ForkServer:
 
     def _spawn(self, session: str, connection: socket.socket) -> None:
         try:
+            group = self._cgroups.add(session) if self._cgroups is not None else None
             if self._isolation == "namespaces":
-                pid = self._spawn_in_namespaces(connection)
+                pid = self._spawn_in_namespaces(connection, group)
             else:
                 pid = os.fork()
                 if pid == 0:
-                    self._become_agent(connection, os.path.join(self._directory, session))
+                    self._stay_here(connection, os.path.join(self._directory, session), group)
             self._agents[pid] = session
         except OSError as error:
+            if self._cgroups is not None:
+                self._cgroups.remove(session)
             step = f"{error.step}: " if isinstance(error, kernel.StepError) else ""
             with contextlib.suppress(OSError):
                 connection.sendall(wire.encode({"failed": f"{step}{error.strerror or error}"}))
         finally:
             connection.close()
 
-    def _spawn_in_namespaces(self, connection: socket.socket) -> int:
+    def _spawn_in_namespaces(self, connection: socket.socket, group: cgroup.Cgroup | None) -> int:
         """Fork a launcher that enters the namespaces and forks the agent; return the agent's pid.
 
         The launcher leaves at once, and its child becomes ours. Only then may the agent ask to die with
@@ -193,7 +212,7 @@ class ForkServer:
         if launcher == 0:
             os.close(report_read)
             os.close(mapped_write)
-            self._launch(connection, report_write, mapped_read)
+            self._launch(connection, report_write, mapped_read, group)
         os.close(report_write)
         os.close(mapped_read)
         try:
@@ -230,8 +249,11 @@ class ForkServer:
             raise kernel.StepError(rest, int(word))
         return rest
 
-    def _launch(self, connection: socket.socket, report: int, mapped: int) -> NoReturn:
+    def _launch(
+        self, connection: socket.socket, report: int, mapped: int, group: cgroup.Cgroup | None
+    ) -> NoReturn:
         try:
+            out_of_memory = group.enter() if group is not None else None
             namespaces.unshare(network=self._network)
             os.write(report, b"ok\n")
             if not os.read(mapped, 1):
@@ -246,7 +268,7 @@ class ForkServer:
                 os.close(report)
                 if not os.read(mapped, 1):
                     os._exit(1)
-                self._enter(connection, self._root)
+                self._enter(connection, self._root, out_of_memory)
             os.write(report, f"ok {agent_pid}\n".encode())
             os._exit(0)
         except OSError as error:
@@ -255,7 +277,9 @@ class ForkServer:
                 os.write(report, f"{error.errno or 0} {step}\n".encode())
         os._exit(1)
 
-    def _enter(self, connection: socket.socket, root: str) -> NoReturn:
+    def _enter(
+        self, connection: socket.socket, root: str, out_of_memory: cgroup.OutOfMemory | None
+    ) -> NoReturn:
         try:
             namespaces.enter_root(root)
             namespaces.drop_privileges()
@@ -265,9 +289,23 @@ class ForkServer:
             with contextlib.suppress(OSError):
                 connection.sendall(wire.encode({"failed": f"{step}: {error.strerror}"}))
             os._exit(1)
-        self._become_agent(connection, None)
+        self._become_agent(connection, None, out_of_memory)
 
-    def _become_agent(self, connection: socket.socket, directory: str | None) -> NoReturn:
+    def _stay_here(self, connection: socket.socket, directory: str, group: cgroup.Cgroup | None) -> NoReturn:
+        try:
+            out_of_memory = group.enter() if group is not None else None
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                connection.sendall(wire.encode({"failed": f"cgroup: {error.strerror}"}))
+            os._exit(1)
+        self._become_agent(connection, directory, out_of_memory)
+
+    def _become_agent(
+        self,
+        connection: socket.socket,
+        directory: str | None,
+        out_of_memory: cgroup.OutOfMemory | None,
+    ) -> NoReturn:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -275,11 +313,15 @@ class ForkServer:
                 signal.signal(number, signal.SIG_DFL)
             os.setsid()
             keep = os.dup(connection.fileno())
+            spare = out_of_memory.duplicate() if out_of_memory is not None else None
             null = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)
             os.dup2(keep, 3, inheritable=False)
-            os.closerange(4, 1 << 16)
+            if spare is not None:
+                os.dup2(spare.descriptor, 4, inheritable=False)
+                spare.descriptor = 4
+            os.closerange(4 if spare is None else 5, 1 << 16)
             connection.detach()
             set_limits(self._limits, own_user_namespace=directory is None)
             alone = directory is None
@@ -288,7 +330,14 @@ class ForkServer:
                 others = usage.tasks_of(self._uid) if os.getuid() == self._uid else 0
                 count_against(self._limits, others)
             server = socket.socket(fileno=3)
-            agent.run(server, directory, self._limits, readable=self._readable, alone=alone)
+            agent.run(
+                server,
+                directory,
+                self._limits,
+                readable=self._readable,
+                alone=alone,
+                out_of_memory=spare,
+            )
             status = 0
         except BaseException as error:  # nothing must ever return into the fork server's loop
             with contextlib.suppress(Exception):

@@ -48,7 +48,7 @@ class ShellJob:
         self._timed_out = False
         directory = agent.place.resolve(arguments.get("cwd") or agent.place.home)
         try:
-            with processes.marking(call) as self._mark:
+            with agent.starting(), processes.marking(call) as self._mark:
                 self._process = subprocess.Popen(
                     [_SHELL, "-c", arguments["command"]],
                     cwd=directory, env={**os.environ, "PWD": directory, **arguments.get("envs", {})},

@@ -1,7 +1,8 @@
 """Watch what a session's processes and files use; end the processes when it is too much.
 
 Where no cgroup is to be had the kernel has no limit for a group of processes, so the agent looks, several
-times a second, and what grows faster than that overshoots. Linux only: /proc is what it looks at.
+times a second, and what grows faster than that overshoots. Where one is to be had (`cgroup`) the kernel stops
+that, at a limit that files in memory are a part of. Linux only: /proc is what it looks at.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Watch:
         """See `agent.Job`."""
         if now < self._next:
             return self._next
+        self._agent.look_for_victims()
         started = time.thread_time()  # not by the clock: where many run, a look takes long and must come soon
         pids = self._processes(self._limits.processes + len(self._dying))
         self._dying &= pids

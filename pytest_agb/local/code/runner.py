@@ -107,7 +107,8 @@ class CodeRunner:
         self._replies, replies_write = os.pipe()
         try:
             pipes = languages.Pipes(requests_read, replies_write, streams[0].writer, streams[1].writer)
-            self._pid = languages.start(self._language, pipes)
+            with self._agent.starting():
+                self._pid = languages.start(self._language, pipes)
         except BaseException:
             for descriptor in (self._requests, self._replies):
                 os.close(descriptor)
