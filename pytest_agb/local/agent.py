@@ -31,7 +31,7 @@ from .shell import ShellJob
 from .watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from .cgroup import OutOfMemory
     from .limits import Limits
@@ -69,7 +69,6 @@ class Agent:
         self.place = place
         self._alone = alone
         self._out_of_memory = out_of_memory
-        self._badness = kernel.open_badness() if out_of_memory is not None else None
         self._killed = (0.0, "")
         self._connection = connection
         self._decoder = wire.Decoder()
@@ -134,17 +133,9 @@ class Agent:
         with contextlib.suppress(ValueError):
             self._jobs.remove(job)
 
-    @contextlib.contextmanager
-    def starting(self) -> Iterator[None]:
-        """Whatever is started meanwhile goes before this process where the kernel has to choose."""
-        if self._badness is None:
-            yield
-            return
-        os.pwrite(self._badness, b"500", 0)
-        try:
-            yield
-        finally:
-            os.pwrite(self._badness, b"0", 0)
+    def starting(self) -> contextlib.AbstractContextManager[None]:
+        """Whatever is started meanwhile goes before this process where memory is short."""
+        return contextlib.nullcontext() if self._out_of_memory is None else self._out_of_memory.starting()
 
     def look_for_victims(self) -> None:
         """Where the kernel has killed a process for want of memory, kill the others too, as `watch` does."""

@@ -15,7 +15,11 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from . import kernel
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .limits import Limits
 
 _PREFIX = "pytest-agb-"
@@ -167,16 +171,43 @@ class Cgroup:
 
 
 class OutOfMemory:
-    """Tells whether the kernel has killed processes of this cgroup because its memory is used up."""
+    """What the kernel does in this cgroup when its memory is used up, as the agent sees and steers it."""
 
     def __init__(self, descriptor: int, memory: int) -> None:
+        """``descriptor`` is one of ``memory.events``."""
         self.descriptor = descriptor
         self._memory = memory
         self._seen = 0
+        self._score = -1
+        self._own_score = 0
 
     def duplicate(self) -> OutOfMemory:
         """The same by a descriptor that is none of the lowest."""
         return OutOfMemory(fcntl.fcntl(self.descriptor, fcntl.F_DUPFD_CLOEXEC, 10), self._memory)
+
+    def become_agent(self) -> None:
+        """Have this process outlive what it is `starting`. It comes before anything of a user's runs.
+
+        For a moment other processes may look into this one: else its score is root's to change.
+
+        Raises:
+            OSError: the kernel refuses it.
+        """
+        kernel.set_dumpable(True)
+        try:
+            self._score = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+        finally:
+            kernel.set_dumpable(False)
+        self._own_score = int(os.pread(self._score, 16, 0))  # below that it takes a privilege to go
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Whatever is started meanwhile goes before this process where the kernel has to choose."""
+        os.pwrite(self._score, b"%d" % min(1000, self._own_score + 500), 0)
+        try:
+            yield
+        finally:
+            os.pwrite(self._score, b"%d" % self._own_score, 0)
 
     def reason(self) -> str:
         """Return why processes were killed since the last look, ``""`` if none were."""

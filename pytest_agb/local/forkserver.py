@@ -323,6 +323,8 @@ class ForkServer:
                 spare.descriptor = 4
             os.closerange(4 if spare is None else 5, 1 << 16)
             connection.detach()
+            if spare is not None:
+                spare.become_agent()  # Landlock would not let it
             set_limits(self._limits, own_user_namespace=directory is None)
             alone = directory is None
             if directory is not None and self._isolation == "landlock":

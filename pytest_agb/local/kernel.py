@@ -74,18 +74,6 @@ def set_dumpable(dumpable: bool) -> None:
     prctl(_PR_SET_DUMPABLE, int(dumpable))
 
 
-def open_badness() -> int:
-    """Return a descriptor by which this process says how soon it is to be killed for want of memory.
-
-    Call it before anything of a user's runs: for a moment other processes may look into this one.
-    """
-    set_dumpable(True)
-    try:
-        return os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-    finally:
-        set_dumpable(False)
-
-
 def remove_system_v_memory(segment: int) -> None:
     """Remove a segment by its number; one that is gone is fine."""
     ipc_rmid = 0

@@ -35,6 +35,7 @@ mkdir -p /sys/fs/cgroup/ci.service/runner
 chown nobody /sys/fs/cgroup/ci.service /sys/fs/cgroup/ci.service/*
 {python} -c "import os; os.setxattr('/sys/fs/cgroup/ci.service', 'user.delegate', b'1')"
 echo $$ > /sys/fs/cgroup/ci.service/runner/cgroup.procs
+echo 200 > /proc/self/oom_score_adj
 cd {directory}
 PYTHONDONTWRITEBYTECODE=1 {python} -m pytest -p no:cacheprovider --color=no -rs -m "" {tests}
 echo o > /proc/sysrq-trigger
