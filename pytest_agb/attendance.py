@@ -59,9 +59,9 @@ class Attendance:
         return bool(places) and not places <= {rundir.place()}
 
     def kept(self) -> dict[str, str]:
-        """The sessions that workers have left to the user, each with its test. Ask when they have ended."""
+        """The sessions that workers have left to the user, each with what for. Ask when they have ended."""
         outputs = [getattr(worker, "workeroutput", {}) for worker in self.workers]
-        return {session: test for output in outputs for session, test in output.get(WORKER_KEPT, ())}
+        return {session: why for output in outputs for session, why in output.get(WORKER_KEPT, ())}
 
     def leave(self) -> None:
         """End the membership; a test's forked child that gets here has none to end."""

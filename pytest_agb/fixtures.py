@@ -41,11 +41,13 @@ def _agb_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
         with as_interrupts():
             yield pool
     finally:
-        if hasattr(pytestconfig, "workeroutput"):
-            pytestconfig.workeroutput[WORKER_KEPT] = pool.kept()  # the controller may be on another host
-        else:
-            attend(pytestconfig).look()  # to be a member still, while wider fixtures take their time to end
-        pool.close()
+        try:
+            if hasattr(pytestconfig, "workeroutput"):
+                pytestconfig.workeroutput[WORKER_KEPT] = pool.kept()  # the controller may be on another host
+            else:
+                attend(pytestconfig).look()  # to be a member while wider fixtures take their time to end
+        finally:
+            pool.close()
 
 
 @pytest.fixture(scope="session")

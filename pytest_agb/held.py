@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ class Held:
         self._config = node.config
         self._pool = pool
         self._lease_one = lease
+        #: A test that asks as it runs (`getfixturevalue`) does not name our fixtures.
+        self._first_test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
         self._prepared = False
         self._failed = ""
         self._lease = lease()
@@ -56,14 +59,15 @@ class Held:
             self._node.ihook.pytest_agb_session_ready(config=self._config, session=self.session)
         self._prepared = True
 
-    def failed(self, test: str) -> None:
-        """``test``, which can use it, has failed."""
-        self._failed = self._failed or test
+    def failed(self, test: str, *, asks: bool) -> None:
+        """``test`` has failed; ``asks`` says that it names one of our fixtures."""
+        if asks or test == self._first_test:
+            self._failed = self._failed or test
 
     def end(self) -> None:
         """Give it back, or leave it to the user."""
         self._node.stash[HELD].remove(self)
-        if self._failed and not self.session.released:
+        if self._failed and not self.session.released and not self.expired():
             self._pool.keep(self._lease, self._failed)
         else:
             self._pool.release(self._lease, reusable=self._prepared and self._reset())
@@ -120,17 +124,31 @@ def look_at_age(item: pytest.Item) -> None:
 
     if not _FIXTURES.intersection(getattr(item, "fixturenames", ())):
         return
-    for node in item.listchain():
-        for held in node.stash.get(HELD, []):
-            reason = held.expired()
-            if reason is None:
-                continue
-            if not item.config.stash[SETTINGS].renew:
-                pytest.fail(reason, pytrace=False)
-            try:
-                held.renew()
-            except AGBError as error:
-                raise pytest.fail.Exception(f"no AGB session: {error}", pytrace=False) from None
+    for held in _of(item):
+        reason = held.expired()
+        if reason is None:
+            continue
+        if not item.config.stash[SETTINGS].renew:
+            pytest.fail(reason, pytrace=False)
+        try:
+            held.renew()
+        except AGBError as error:
+            raise pytest.fail.Exception(f"no AGB session: {error}", pytrace=False) from None
+
+
+def package_of(node: Node) -> Node:
+    """The node that a session is shared in and ends with, with --agb-scope=package.
+
+    It is the package of the test's module, or the whole run outside of any.
+    """
+    return node.getparent(pytest.Package) or node.session
+
+
+def _of(item: pytest.Item) -> list[Held]:
+    """The sessions that a test can use."""
+    by_package = item.config.stash[SETTINGS].scope == "package"
+    nodes = [package_of(item)] if by_package else item.listchain()
+    return [held for node in nodes for held in node.stash.get(HELD, [])]
 
 
 class Witness:
@@ -140,12 +158,10 @@ class Witness:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pluggy.Result[pytest.TestReport]]:
-        """Note that a test has failed. A failed teardown comes too late for sessions that end with it."""
+        """Note that a test has failed. Its teardown does not count: its own session has ended with that."""
         outcome = yield
-        if not outcome.get_result().failed:
-            return
-        asks = not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
-        for node in item.listchain():
-            if asks or node is item:
-                for held in node.stash.get(HELD, []):
-                    held.failed(item.nodeid)
+        report = outcome.get_result()
+        if report.failed and report.when != "teardown":
+            asks = not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+            for held in _of(item):
+                held.failed(item.nodeid, asks=asks)

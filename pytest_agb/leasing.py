@@ -10,7 +10,7 @@ import pytest
 from pytest_agb import demand
 from pytest_agb import labels as label_rules
 from pytest_agb.client import AGBError, InvalidRequestError
-from pytest_agb.held import Held
+from pytest_agb.held import Held, package_of
 from pytest_agb.report.waiting import Waiting
 from pytest_agb.stash import SETTINGS
 
@@ -90,13 +90,8 @@ def factory(request: pytest.FixtureRequest, pool: Pool, params: CreateSessionPar
 
 
 def _package(request: pytest.FixtureRequest) -> Node | None:
-    """The node that a session is shared in and ends with, where that is not pytest's own scope.
-
-    With --agb-scope=package it is the package of the test's module, or the whole run outside of any.
-    """
-    if request.config.stash[SETTINGS].scope != "package":
-        return None
-    return request.node.getparent(pytest.Package) or request.session
+    """The node that a session is shared in and ends with, where that is not pytest's own scope."""
+    return package_of(request.node) if request.config.stash[SETTINGS].scope == "package" else None
 
 
 def _lease(

@@ -25,5 +25,5 @@ DEMAND: pytest.StashKey[Demand] = pytest.StashKey()
 
 #: Key of `rundir.place` in what xdist's workers send to the controller when they end, if they used sessions.
 WORKER_OUTPUT = "agb_place"
-#: The same, of the session IDs that are kept on the worker's host, each with its test.
+#: The same, of the session IDs that are kept on the worker's host, each with what for.
 WORKER_KEPT = "agb_kept"

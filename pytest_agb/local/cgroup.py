@@ -26,6 +26,8 @@ _PREFIX = "pytest-agb-"
 _CONTROLLERS = {"memory", "pids"}
 #: Seconds within which a directory that nobody holds may be one that is just being made.
 _NEW_SECONDS = 60.0
+#: Seconds to wait for cgroups to be empty in the end. What is left then the next fork server removes.
+_CLOSE_SECONDS = 1.0
 
 
 def delegated() -> str | None:
@@ -35,15 +37,15 @@ def delegated() -> str | None:
 
 
 def find(mount: str, own: str) -> str | None:
-    """Return the nearest of ``own`` and what is above it that is delegated, and free of processes or in use.
+    """Return the nearest of ``own`` and what is above it that is delegated, and free of processes or divided.
 
-    Slices are inner nodes of systemd's own tree: what is above one belongs to somebody else.
+    What is above our own unit, a service or scope, is systemd's or a user's systemd's own tree.
     """
     directory = os.path.join(mount, own.lstrip("/")).rstrip("/")
     while not directory.endswith(".slice"):
         if _is_ours(directory) and _can_divide(directory):
             return directory
-        if directory == mount:
+        if directory == mount or directory.endswith((".service", ".scope")):
             break
         directory = os.path.dirname(directory)
     return None
@@ -107,10 +109,14 @@ class Cgroups:
         _write(f"{delegated}/cgroup.subtree_control", "+memory +pids")
         self._directory = os.path.join(delegated, f"{_PREFIX}{os.getpid()}-{time.time_ns()}")
         os.mkdir(self._directory)
-        self._held = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(self._held, fcntl.LOCK_EX)
-        _write(f"{self._directory}/cgroup.subtree_control", "+memory +pids")
         self._ending: set[str] = set()
+        self._held = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX)
+            _write(f"{self._directory}/cgroup.subtree_control", "+memory +pids")
+        except OSError:
+            self.close()
+            raise
 
     def add(self, session: str) -> Cgroup:
         """Make one for ``session``.
@@ -128,10 +134,10 @@ class Cgroups:
         return Cgroup(path, self._memory)
 
     def kill(self, session: str) -> bool:
-        """Kill all that is in it at once; false where the kernel can't (before Linux 5.14)."""
+        """Kill all that is in it at once; false where that can't be (before Linux 5.14, or it has none)."""
         try:
             _write(os.path.join(self._directory, session, "cgroup.kill"), "1")
-        except FileNotFoundError:
+        except OSError:
             return False
         return True
 
@@ -146,9 +152,12 @@ class Cgroups:
                 self._ending.discard(session)
 
     def close(self) -> None:
-        """Remove the directory, if nothing is in it any more."""
+        """Remove the directory. What has just been killed may take a moment to be gone."""
+        deadline = time.monotonic() + _CLOSE_SECONDS
         self._remove_ending()
-        _rmdir(self._directory)
+        while not _rmdir(self._directory) and time.monotonic() < deadline:
+            time.sleep(0.01)
+            self._remove_ending()
         os.close(self._held)
 
 
@@ -177,7 +186,7 @@ class OutOfMemory:
         """``descriptor`` is one of ``memory.events``."""
         self.descriptor = descriptor
         self._memory = memory
-        self._seen = 0
+        self._seen_killed = self._seen_full = 0
         self._score = -1
         self._own_score = 0
 
@@ -211,10 +220,15 @@ class OutOfMemory:
 
     def reason(self) -> str:
         """Return why processes were killed since the last look, ``""`` if none were."""
-        killed = int(os.pread(self.descriptor, 1 << 10, 0).partition(b"oom_kill ")[2].split()[0])
-        if killed == self._seen:
+        fields = os.pread(self.descriptor, 1 << 10, 0).split()
+        events = dict(zip(fields[::2], map(int, fields[1::2]), strict=False))
+        killed, seen_killed = events[b"oom_kill"], self._seen_killed
+        full, seen_full = events[b"oom"], self._seen_full
+        self._seen_killed, self._seen_full = killed, full
+        if killed == seen_killed:
             return ""
-        self._seen = killed
+        if full == seen_full:
+            return "the kernel was short of memory, beyond what this session may use"
         return f"all of {self._memory >> 20} MiB of memory in use, and no more are allowed"
 
 
@@ -258,5 +272,9 @@ def _read(path: str) -> str:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
+    # Not `open`, which would make a file that is missing: this file system denies that instead of saying so.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)

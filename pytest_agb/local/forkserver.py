@@ -88,6 +88,13 @@ class ForkServer:
             print(f"pytest-agb: {delegated} is delegated and of no use: {error}", file=sys.stderr, flush=True)
             return None
 
+    def _make_group(self, session: str) -> cgroup.Cgroup | None:
+        try:
+            return None if self._cgroups is None else self._cgroups.add(session)
+        except OSError as error:
+            print(f"pytest-agb: {session} has no cgroup: {error}", file=sys.stderr, flush=True)
+            return None
+
     def run(self) -> None:
         """Work until the server is gone, then end every sandbox."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -183,13 +190,14 @@ class ForkServer:
 
     def _spawn(self, session: str, connection: socket.socket) -> None:
         try:
-            group = self._cgroups.add(session) if self._cgroups is not None else None
+            group = self._make_group(session)
             if self._isolation == "namespaces":
                 pid = self._spawn_in_namespaces(connection, group)
             else:
                 pid = os.fork()
                 if pid == 0:
-                    self._stay_here(connection, os.path.join(self._directory, session), group)
+                    path = os.path.join(self._directory, session)
+                    self._become_agent(connection, path, self._enter_group(group))
             self._agents[pid] = session
         except OSError as error:
             if self._cgroups is not None:
@@ -253,7 +261,7 @@ class ForkServer:
         self, connection: socket.socket, report: int, mapped: int, group: cgroup.Cgroup | None
     ) -> NoReturn:
         try:
-            out_of_memory = group.enter() if group is not None else None
+            out_of_memory = self._enter_group(group)
             namespaces.unshare(network=self._network)
             os.write(report, b"ok\n")
             if not os.read(mapped, 1):
@@ -291,14 +299,14 @@ class ForkServer:
             os._exit(1)
         self._become_agent(connection, None, out_of_memory)
 
-    def _stay_here(self, connection: socket.socket, directory: str, group: cgroup.Cgroup | None) -> NoReturn:
+    @staticmethod
+    def _enter_group(group: cgroup.Cgroup | None) -> cgroup.OutOfMemory | None:
+        """Enter the session's cgroup, if there is one. Without, the agent sees to the limits."""
         try:
-            out_of_memory = group.enter() if group is not None else None
+            return None if group is None else group.enter()
         except OSError as error:
-            with contextlib.suppress(OSError):
-                connection.sendall(wire.encode({"failed": f"cgroup: {error.strerror}"}))
-            os._exit(1)
-        self._become_agent(connection, directory, out_of_memory)
+            print(f"pytest-agb: a cgroup can't be entered: {error}", file=sys.stderr, flush=True)
+            return None
 
     def _become_agent(
         self,

@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS slots (
     note TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS slots_left ON slots (state) WHERE state NOT IN ('gone', 'kept');
+CREATE INDEX IF NOT EXISTS slots_kept ON slots (state) WHERE state = 'kept';
 CREATE TABLE IF NOT EXISTS wants (
     want INTEGER PRIMARY KEY AUTOINCREMENT,
     spec TEXT NOT NULL,

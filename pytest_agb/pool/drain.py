@@ -33,7 +33,7 @@ class Summary:
     deleted: int
     #: Sessions that may still be there.
     left: tuple[Slot, ...]
-    #: IDs of the sessions that are left to the user, each with the test that it is kept for.
+    #: IDs of the sessions that are left to the user, each with what for.
     kept: Mapping[str, str] = field(default_factory=dict)
     #: Why pytest did not wait until nothing was left; empty if it did.
     stopped: str = ""
@@ -60,7 +60,7 @@ def drain(
     """Wait until the keeper has nothing left to delete. ``progress`` is told how many are left.
 
     With ``elsewhere`` remote workers had sessions too: wait until the service lists none of the run but what
-    they have ``kept``, session IDs and tests.
+    they have ``kept``, session IDs and what for.
 
     Returns:
         What became of the sessions; ``None`` if the run created none.
@@ -69,12 +69,17 @@ def drain(
     here = _drain_here(settings, progress, deadline) if rundir.exists(settings.run_id) else None
     if not elsewhere:
         return here
-    here = here or Summary(0, 0, ())
-    summary = replace(here, elsewhere=True, kept={**here.kept, **(kept or {})})
+    summary = replace(here or Summary(0, 0, ()), elsewhere=True)
     if settings.backend == LOCAL or summary.stopped or summary.listed is None:
-        return summary
-    listed, stopped = _wait_for_others(settings, progress, deadline, summary.kept)
-    return replace(summary, listed=listed, stopped=stopped)
+        return replace(summary, kept={**summary.kept, **(kept or {})})
+    agb = AGB(settings.api_key, settings.endpoint, settings.timeout_seconds)
+    try:
+        there = {name: why for name, why in (kept or {}).items() if not _has_ended(agb, name)}
+        there.update(summary.kept)
+        listed, stopped = _wait_for_others(agb, settings, progress, deadline, there)
+    finally:
+        agb.close()
+    return replace(summary, listed=listed, stopped=stopped, kept=there)
 
 
 def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: float) -> Summary | None:
@@ -84,11 +89,11 @@ def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: f
         return None
     try:
         stopped = _wait(process, progress, deadline)
+        kept = _kept(process, stopped)
         count, left = process.state.slots.count(), tuple(process.state.slots.left())
         if not count.created and not left:
             return None
         facts = process.state.facts
-        kept = {slot.session_id or "": slot.user for slot in process.state.slots.kept()}
         times = facts.get(supply.TIMES)
         return Summary(
             count.created,
@@ -123,6 +128,25 @@ def _wait(process: Process, progress: Callable[[int], None], deadline: float) ->
     return ""
 
 
+def _kept(process: Process, stopped: str) -> dict[str, str]:
+    """What is kept, unless it has ended meanwhile: by its idle timeout, or because somebody deleted it."""
+    kept = {}
+    for slot in process.state.slots.kept():
+        assert slot.session_id is not None
+        if not stopped and _has_ended(process.client(), slot.session_id):
+            process.state.slots.gone(slot.slot, "it ended while it was kept")
+        else:
+            kept[slot.session_id] = slot.why_kept()
+    return kept
+
+
+def _has_ended(agb: AGB, session_id: str) -> bool:
+    try:
+        return agb.is_gone(session_id)
+    except AGBError:
+        return False  # nobody knows
+
+
 def _listed(
     process: Process, settings: Settings, stopped: str, kept: Mapping[str, str]
 ) -> tuple[str, ...] | None:
@@ -143,10 +167,13 @@ def _still_there(agb: AGB, settings: Settings, kept: Mapping[str, str]) -> tuple
 
 
 def _wait_for_others(
-    settings: Settings, progress: Callable[[int], None], deadline: float, kept: Mapping[str, str]
+    agb: AGB,
+    settings: Settings,
+    progress: Callable[[int], None],
+    deadline: float,
+    kept: Mapping[str, str],
 ) -> tuple[tuple[str, ...] | None, str]:
     """Wait for the keepers of other hosts: what the service still lists, and why we did not wait longer."""
-    agb = AGB(settings.api_key, settings.endpoint, settings.timeout_seconds)
     listed: tuple[str, ...] | None = None
     try:
         while listed := _still_there(agb, settings, kept):
@@ -158,6 +185,4 @@ def _wait_for_others(
         return listed, "interrupted"
     except AGBError:
         return None, ""
-    finally:
-        agb.close()
     return listed, ""

@@ -2,7 +2,8 @@
 
 A process id deceives (it is reused, and another inside a container that shares the directory); a POSIX lock
 (`fcntl.lockf`) ends with its process, however that ends, and is not inherited by a forked child.
-It also ends when its process closes *any* descriptor of the file: a process never opens its own file again.
+It also ends when its process closes *any* descriptor of the file: a process never opens its own file again,
+and who looks through the temp directory from within a test can't read it, unless that is root.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Member:
         self._path = directory / self.name
         # Locked under a name that nobody looks at, then shown: a member is never seen unlocked.
         hidden = directory / f".{self.name}"
-        self._descriptor = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self._descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o200)
         fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         hidden.rename(self._path)
 
@@ -93,7 +94,7 @@ def is_locked(path: Path) -> bool:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    descriptor = os.open(path, os.O_RDWR)
+    descriptor = os.open(path, os.O_WRONLY)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # POSIX allows either for "held by another"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,11 @@ from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequest
 from pytest_agb.pool import earlier, spec
 from pytest_agb.pool.process import Process
 from pytest_agb.pool.run_agb import RunAGB
+from pytest_agb.pool.slots import IllegalTransitionError
 from pytest_agb.pool.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pytest_agb.pool.slots import Slot
     from pytest_agb.settings import Settings
@@ -102,24 +104,24 @@ class Pool:
             return
         slots = self._process().state.slots
         used_up = self._settings.max_uses is not None and lease.uses >= self._settings.max_uses
-        if reusable and not used_up and not lease.session.released:
-            slots.returned(lease.slot)
-        else:
-            slots.deleting(lease.slot)
-        lease.session.mark_released()
+        with _ending(lease):
+            if reusable and not used_up and not lease.session.released:
+                slots.returned(lease.slot)
+            else:
+                slots.deleting(lease.slot)
 
     def keep(self, lease: Lease, test: str) -> None:
         """Leave a session to the user, for the sake of ``test``: a local write."""
         if lease.pid != os.getpid():
             return
-        self._process().state.slots.keep(lease.slot, test)
-        lease.session.mark_released()
+        with _ending(lease):
+            self._process().state.slots.keep(lease.slot, test)
 
     def kept(self) -> list[tuple[str, str]]:
-        """The sessions that are kept on this host, each with the test that it is kept for."""
+        """The sessions that are kept on this host, each with what for."""
         if not self._joined():
             return []
-        return [(slot.session_id or "", slot.user) for slot in self._process().state.slots.kept()]
+        return [(slot.session_id or "", slot.why_kept()) for slot in self._process().state.slots.kept()]
 
     def age_seconds(self, lease: Lease) -> float:
         """How old a lease's session is, at the most."""
@@ -201,3 +203,19 @@ class Pool:
             return True
         self.release(lease)
         return False
+
+
+@contextmanager
+def _ending(lease: Lease) -> Iterator[None]:
+    """End a lease, and say what it means where it has ended before."""
+    try:
+        yield
+    except IllegalTransitionError as error:
+        raise AGBError(
+            f"session {lease.session.session_id} was deleted while it was leased: "
+            "this process was taken for dead",
+            hint="something in it has opened the plugin's own files in the temp directory, "
+            "which ends its lock there",
+        ) from error
+    finally:
+        lease.session.mark_released()

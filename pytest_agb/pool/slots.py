@@ -72,6 +72,10 @@ class Slot:
     accepted: int
     note: str
 
+    def why_kept(self) -> str:
+        """Say what it is kept for, and how long."""
+        return f"{self.user} failed; without a call it ends after {self.idle_timeout} s"
+
 
 #: All columns, for a `SELECT` that `from_row` reads.
 COLUMNS = ", ".join(Slot.__annotations__)

@@ -222,7 +222,7 @@ class Supply:
         elif self._is_quota(error):
             self._pressure.refused(self._live(), now, error.message, error.retry_after)
             self._publish(PRESSURE, str(error))
-            if not isinstance(error, ThrottledError):
+            if isinstance(error, QuotaError):
                 self._make_room()
         elif not error.maybe_executed and not self._state.leases.fail(wanted, text):
             self._unused_at = self._state.slots.leases()  # nobody waits: nothing more ahead for now
@@ -239,7 +239,7 @@ class Supply:
         if isinstance(error, (QuotaError, ThrottledError)):
             return True
         blames_us = error.code.startswith(("InvalidParam", "Missing"))
-        return type(error) is RefusedError and not blames_us and self._live() > 0
+        return type(error) is RefusedError and not blames_us and self._live() > self._kept()
 
     def _live(self) -> int:
         """How many sessions of this run on this host the account may count now."""

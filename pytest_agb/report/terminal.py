@@ -52,14 +52,12 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
         said.append(f"agb: {summary.depth}")
     if summary.keeper_log:
         said.append(f"agb: the keeper failed and was replaced; its log ends with:\n{summary.keeper_log}")
-    said += [f"agb: session {name} is kept: {test} failed" for name, test in summary.kept.items()]
+    said += [f"agb: session {name} is kept: {why}" for name, why in summary.kept.items()]
     said += [f"agb: session {name} may be left: {note}" for name, note in left.items()]
     if left or summary.kept:
         what = " and ".join([*["kept"] * bool(summary.kept), *["left"] * bool(left)])
-        said.append(
-            f"agb: to delete what is {what}: pytest-agb sweep --run {settings.run_id} "
-            f"(without a call each ends after {settings.idle_timeout} s)"
-        )
+        life = f" (without a call each ends after {settings.idle_timeout} s)" if left else ""
+        said.append(f"agb: to delete what is {what}: pytest-agb sweep --run {settings.run_id}{life}")
     return said
 
 

@@ -45,10 +45,8 @@ def test_a_service_that_runs_us_in_a_subgroup(tmp_path: Path) -> None:
 
 def test_one_that_is_divided_already(tmp_path: Path) -> None:
     service = make(tmp_path / "ci.service", passed_on="memory pids")
+    make(service / "a", controllers="")
     make(service / "a" / "b", controllers="", processes="1\n")
-    make_parents = service / "a"
-    for name in ("cgroup.controllers", "cgroup.subtree_control", "cgroup.procs"):
-        (make_parents / name).write_text("")
     assert cgroup.find(str(tmp_path), "/ci.service/a/b") == str(service)
 
 
@@ -70,6 +68,8 @@ def test_nothing_is_taken_that_is_beyond_our_own_unit(tmp_path: Path) -> None:
     apps = make(manager / "app.slice", passed_on="memory pids")
     make(apps / "terminal.scope", processes="1\n")
     assert cgroup.find(str(tmp_path), "/user@1000.service/app.slice/terminal.scope") is None
+    make(manager / "run-1.scope", processes="1\n")
+    assert cgroup.find(str(tmp_path), "/user@1000.service/run-1.scope") is None
 
 
 def test_nothing_is_taken_that_is_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

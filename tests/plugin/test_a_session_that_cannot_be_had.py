@@ -188,3 +188,28 @@ def test_a_missing_extra_is_named(pytester: pytest.Pytester, monkeypatch: pytest
     result.stdout.fnmatch_lines(
         ["no AGB session: local sandboxes need uvicorn: pip install 'pytest-agb[[]local[]]'*"]
     )
+
+
+def test_a_session_that_was_taken_away_is_an_error_that_says_how(
+    pytester: pytest.Pytester, cloud: StandIn
+) -> None:
+    pytester.makepyfile(
+        """
+        import os, pathlib, tempfile, time
+
+        def test_it(agb_session):
+            for path in pathlib.Path(tempfile.gettempdir()).rglob("members/pytest-*"):
+                os.close(os.open(path, os.O_WRONLY))
+            deadline = time.monotonic() + 30
+            while agb_session.get_status().success:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        """
+    )
+    result = pytester.runpytest_subprocess()
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["E * session-000001 was deleted while it was leased: *opened the plugin's own files in the temp*"]
+    )
+    assert cloud.live_sessions() == []

@@ -57,9 +57,8 @@ def test_only_the_session_of_the_failed_test_is_kept(
     result.stdout.fnmatch_lines(
         [
             "agb: 4 sessions created, 3 deleted, 1 kept, 0 left",
-            f"agb: session {kept} is kept: *.py::test_bad failed",
-            f"agb: to delete what is kept: pytest-agb sweep --run {run} "
-            "(without a call each ends after 1800 s)",
+            f"agb: session {kept} is kept: *.py::test_bad failed; without a call it ends after 1800 s",
+            f"agb: to delete what is kept: pytest-agb sweep --run {run}",
         ]
     )
     eventually(lambda: not list(temp_directory.glob("pytest-agb-*/run-*")), "the keeper has left")
@@ -117,7 +116,7 @@ def test_a_shared_session_is_kept_for_the_first_test_that_failed(
     result.stdout.fnmatch_lines(
         [
             "agb: 3 sessions created, 2 deleted, 1 kept, 0 left",
-            f"agb: session {kept} is kept: test_a.py::test_2 failed",
+            f"agb: session {kept} is kept: test_a.py::test_2 failed; *",
         ]
     )
 
@@ -157,7 +156,7 @@ def test_under_xdist_each_workers_are_kept(pytester: pytest.Pytester, cloud: Sta
     result.stdout.fnmatch_lines(["agb: 6 sessions created, 3 deleted, 3 kept, 0 left"])
     assert len(alive(cloud)) == 3
     for session in alive(cloud):
-        result.stdout.fnmatch_lines([f"agb: session {session} is kept: *::test_it* failed"])
+        result.stdout.fnmatch_lines([f"agb: session {session} is kept: *::test_it* failed; *"])
 
 
 def test_a_kept_session_is_not_leased_again(pytester: pytest.Pytester, cloud: StandIn) -> None:
@@ -237,6 +236,126 @@ def test_what_is_kept_stays_where_room_is_about_to_be_made(
     assert 1 <= refused <= 8, "the service is asked again and again"
 
 
+def test_a_refusal_that_no_room_would_lift_costs_no_kept_session(
+    pytester: pytest.Pytester, cloud: StandIn
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_1(agb_session): assert False
+        def test_2(agb_session_factory): agb_session_factory(image="no-such-image")
+        def test_3(agb_session): pass
+        """
+    )
+    result = pytester.runpytest_subprocess("--agb-keep-failed", "-p", "no:randomly")
+
+    result.assert_outcomes(failed=2, passed=1)
+    assert len(alive(cloud)) == 1
+
+
+def test_what_has_ended_is_not_called_kept(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    pytester.makepyfile(
+        """
+        from pytest_agb import AGB
+
+        def test_it(agb_session, agb_session_factory):
+            other = AGB()
+            other.delete(other.get(agb_session.session_id).check().session).check()
+            agb_session_factory()
+            assert False
+        """
+    )
+    result = pytester.runpytest_subprocess("--agb-keep-failed")
+
+    result.assert_outcomes(failed=1)
+    (kept,) = alive(cloud)
+    result.stdout.fnmatch_lines(
+        ["agb: 2 sessions created, 1 deleted, 1 kept, 0 left", f"agb: session {kept} is kept: *"]
+    )
+
+
+def test_a_session_past_its_lifetime_is_not_kept_for_the_test_that_it_fails(
+    pytester: pytest.Pytester, cloud: StandIn
+) -> None:
+    pytester.makeini("[pytest]\nagb_max_lifetime = 1\n")
+    pytester.makepyfile(
+        """
+        import time
+
+        def test_1(agb_session): time.sleep(1.1)
+        def test_2(agb_session): pass
+        """
+    )
+    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-scope=module", "-p", "no:randomly")
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["agb: 1 session created, 1 deleted, 0 kept, 0 left"])
+
+
+def test_packages_have_sessions_of_their_own(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    pytester.makepyfile(
+        **{
+            "test_a": "def test_outside(agb_session): pass",
+            "pkg/__init__": "",
+            "pkg/test_b": "def test_inside(agb_session): assert False",
+        }
+    )
+    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-scope=package", "-p", "no:randomly")
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["agb: 2 sessions created, 1 deleted, 1 kept, 0 left"])
+
+
+def test_a_shared_session_that_a_test_asks_for_as_it_runs_is_kept(
+    pytester: pytest.Pytester, cloud: StandIn
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_it(request):
+            request.getfixturevalue("agb_session")
+            assert False
+        """
+    )
+    pytester.runpytest_subprocess("--agb-keep-failed", "--agb-scope=module").assert_outcomes(failed=1)
+
+    assert len(alive(cloud)) == 1
+
+
+@pytest.mark.parametrize("scope", ["function", "module"])
+def test_a_failed_teardown_keeps_none(pytester: pytest.Pytester, cloud: StandIn, scope: str) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def late(agb_session):
+            yield
+            raise OSError("too late")
+
+        def test_it(late): pass
+        """
+    )
+    result = pytester.runpytest_subprocess("--agb-keep-failed", f"--agb-scope={scope}")
+
+    result.assert_outcomes(passed=1, errors=1)
+    assert alive(cloud) == set()
+
+
+def test_each_says_how_long_it_is_there(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.agb(idle_timeout=60)
+        def test_it(agb_session): assert False
+        """
+    )
+    result = pytester.runpytest_subprocess("--agb-keep-failed")
+
+    result.stdout.fnmatch_lines(
+        ["agb: session * is kept: *::test_it failed; without a call it ends after 60 s"]
+    )
+
+
 def test_an_interrupted_test_has_not_failed(pytester: pytest.Pytester, cloud: StandIn) -> None:
     pytester.makepyfile("def test_it(agb_session): raise KeyboardInterrupt")
 
@@ -302,7 +421,9 @@ def test_what_is_kept_by_a_server_of_ones_own_can_be_looked_into(pytester: pytes
         )
         run = [sys.executable, "-m", "pytest", "--agb-keep-failed", "-p", "no:cacheprovider"]
         said = subprocess.run(run, env=environment, stdout=subprocess.PIPE, text=True, check=False).stdout
-        kept = next(line.split()[2] for line in said.splitlines() if line.endswith("::test_it failed"))
+        kept = next(
+            line.split()[2] for line in said.splitlines() if "::test_it failed" in line and "kept" in line
+        )
         look = (
             f"from pytest_agb import AGB; session = AGB().get({kept!r}).check().session; "
             "print(session.command.execute_command('cat trace.txt').check().stdout)"

@@ -74,3 +74,12 @@ def test_looking_does_not_end_the_life_of_others(directory: Path) -> None:
         process.stdout.readline()
 
         assert [members.any_alive(directory) for _ in range(3)] == [True] * 3
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root can read everything")
+def test_who_looks_around_in_the_same_process_can_not_end_the_membership(directory: Path) -> None:
+    member = members.Member(directory, "test")
+    for path in directory.iterdir():
+        with pytest.raises(PermissionError):
+            path.read_bytes()
+    member.leave()
