@@ -123,8 +123,8 @@ _OPTIONS = (
     _Option(
         "keep-failed",
         "",
-        "do not delete the sessions of tests that fail in setup or call, so that you can look into them; they "
-        "end by their idle timeout, which is the maximum lifetime then if none is given",
+        "do not delete the sessions of tests that fail in setup or call, so that you can look into them; "
+        "they end by their idle timeout, which is the maximum lifetime then if none is given",
         switch=True,
     ),
     _Option("max-uses", "N", "leases of one session at the most (default: any number)", ini_only=True),
