@@ -133,13 +133,10 @@ class Cgroups:
         _write(f"{path}/pids.max", str(2 * self._limits.processes))
         return Cgroup(path, self._memory)
 
-    def kill(self, session: str) -> bool:
-        """Kill all that is in it at once; false where that can't be (before Linux 5.14, or it has none)."""
-        try:
+    def kill(self, session: str) -> None:
+        """Kill all that is in it at once, where there is one and the kernel can (from Linux 5.14 on)."""
+        with contextlib.suppress(FileNotFoundError):
             _write(os.path.join(self._directory, session, "cgroup.kill"), "1")
-        except OSError:
-            return False
-        return True
 
     def remove(self, session: str) -> None:
         """Remove it, now or as soon as the last process in it has ended."""

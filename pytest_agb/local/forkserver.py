@@ -165,7 +165,9 @@ class ForkServer:
                 if self._isolation == "namespaces":
                     # Process 1 of its namespace: the kernel kills all others before it lets us reap it.
                     os.kill(pid, signal.SIGKILL)
-                elif self._cgroups is None or not self._cgroups.kill(session):
+                else:
+                    if self._cgroups is not None:
+                        self._cgroups.kill(session)  # all at once; what follows is for what is not in it
                     os.kill(pid, signal.SIGTERM)
                     os.kill(pid, signal.SIGCONT)  # whoever stopped it
                     self._farewells[pid] = time.monotonic() + _FAREWELL_SECONDS

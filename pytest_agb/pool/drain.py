@@ -74,7 +74,7 @@ def drain(
         return replace(summary, kept={**summary.kept, **(kept or {})})
     agb = AGB(settings.api_key, settings.endpoint, settings.timeout_seconds)
     try:
-        there = {name: why for name, why in (kept or {}).items() if not _has_ended(agb, name)}
+        there = {name: why for name, why in (kept or {}).items() if not _has_ended(lambda: agb, name)}
         there.update(summary.kept)
         listed, stopped = _wait_for_others(agb, settings, progress, deadline, there)
     finally:
@@ -133,16 +133,16 @@ def _kept(process: Process, stopped: str) -> dict[str, str]:
     kept = {}
     for slot in process.state.slots.kept():
         assert slot.session_id is not None
-        if not stopped and _has_ended(process.client(), slot.session_id):
+        if not stopped and _has_ended(process.client, slot.session_id):
             process.state.slots.gone(slot.slot, "it ended while it was kept")
         else:
             kept[slot.session_id] = slot.why_kept()
     return kept
 
 
-def _has_ended(agb: AGB, session_id: str) -> bool:
+def _has_ended(agb: Callable[[], AGB], session_id: str) -> bool:
     try:
-        return agb.is_gone(session_id)
+        return agb().is_gone(session_id)
     except AGBError:
         return False  # nobody knows
 
