@@ -57,3 +57,18 @@ def confined(request: pytest.FixtureRequest) -> Iterator[Confined]:
 def inside(confined: Confined) -> Iterator[Sandbox]:
     with confined.api.session() as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="module", params=PARAMS)
+def limited(request: pytest.FixtureRequest) -> Iterator[Confined]:
+    """The same, with what the test module calls ``LIMITS``."""
+    with confining(request.param, limits=request.module.LIMITS) as running:
+        yield running
+
+
+@pytest.fixture
+def lasting(limited: Confined) -> Iterator[Sandbox]:
+    """A session that answers in the end, whatever became of its processes."""
+    with limited.api.session() as sandbox:
+        yield sandbox
+        assert sandbox.value("1 + 1") == "2"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import time
 from typing import TYPE_CHECKING
 
@@ -151,10 +152,14 @@ class Cgroups:
     def close(self) -> None:
         """Remove the directory. What has just been killed may take a moment to be gone."""
         deadline = time.monotonic() + _CLOSE_SECONDS
+        with open(f"{self._directory}/cgroup.events", encoding="ascii") as events:
+            changes = select.poll()
+            changes.register(events, select.POLLPRI)
+            while "populated 0" not in events.read() and (left := deadline - time.monotonic()) > 0:
+                changes.poll(1000 * left)
+                events.seek(0)
         self._remove_ending()
-        while not _rmdir(self._directory) and time.monotonic() < deadline:
-            time.sleep(0.01)
-            self._remove_ending()
+        _rmdir(self._directory)
         os.close(self._held)
 
 

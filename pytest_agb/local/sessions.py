@@ -158,8 +158,8 @@ class Sessions:
         if image.startswith(_ELSEWHERE):
             raise ImageNotHereError(
                 f"Image [{image}] is not available on the local backend, which has no browser, desktop or "
-                "phone. "
-                f"Set AGB_API_KEY to run this test in the AGB cloud, or use one of: {', '.join(IMAGES)}."
+                "phone. Set AGB_API_KEY to run this test in the AGB cloud, or use one of: "
+                f"{', '.join(IMAGES)}."
             )
         raise ImageNotFoundError(
             f"Image [{image}] is not found. The local backend's available images: {', '.join(IMAGES)}."

@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confined import confined, inside  # noqa: F401 (fixtures)
+from confined import confined, inside, lasting, limited  # noqa: F401 (fixtures)
 from localserver import Api, Sandbox, Server, can_forbid_namespaces, serving
 
 from pytest_agb.local import isolation

@@ -10,11 +10,10 @@ import os
 import shlex
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confined import PARAMS, Confined, confining
+from confined import Confined
 from deadline import eventually
 from localserver import Api, Sandbox, processes_with, serving
 
@@ -57,21 +56,8 @@ def groups() -> set[Path]:
     return set(Path(DELEGATED or "").glob("pytest-agb-*/*/"))
 
 
-@pytest.fixture(scope="module", params=PARAMS)
-def limited(request: pytest.FixtureRequest) -> Iterator[Confined]:
-    with confining(request.param, limits=LIMITS) as running:
-        yield running
-
-
 @pytest.fixture
-def inside(limited: Confined) -> Iterator[Sandbox]:
-    with limited.api.session() as sandbox:
-        yield sandbox
-        assert sandbox.value("1 + 1") == "2"  # whatever became of its processes, the session answers
-
-
-@pytest.fixture
-def group(inside: Sandbox) -> Path:
+def group(lasting: Sandbox) -> Path:
     """The session's cgroup."""
     (group,) = groups()
     return group
@@ -81,46 +67,48 @@ def hard_limit(limited: Confined) -> int:
     return LIMITS.memory_bytes + (LIMITS.storage_bytes if limited.way == "namespaces" else 0)
 
 
-def test_all_that_a_session_starts_is_in_its_cgroup(inside: Sandbox, group: Path) -> None:
+def test_all_that_a_session_starts_is_in_its_cgroup(lasting: Sandbox, group: Path) -> None:
     before = group.joinpath("cgroup.procs").read_text().split()
     assert len(before) == 1, "the agent"
-    inside.shell("sleep 60 & (setsid sleep 60 &) ; echo started")
-    inside.code("1")
+    lasting.shell("sleep 60 & (setsid sleep 60 &) ; echo started")
+    lasting.code("1")
     assert len(group.joinpath("cgroup.procs").read_text().split()) == 4
 
 
-def test_memory_that_only_the_kernel_counts(limited: Confined, inside: Sandbox, group: Path) -> None:
-    error = inside.code(HOARDER)["executionError"]
+def test_memory_that_only_the_kernel_counts(limited: Confined, lasting: Sandbox, group: Path) -> None:
+    error = lasting.code(HOARDER)["executionError"]
     most = hard_limit(limited)
     assert f"killed: all of {most // MIB} MiB of memory in use, and no more are allowed" in error
     assert most * 0.9 < int(group.joinpath("memory.peak").read_text()) <= most
 
 
 @pytest.mark.skipif(not shutil.which("perl"), reason="needs a small program that makes sockets: perl")
-def test_the_agent_is_not_what_the_kernel_kills(inside: Sandbox, group: Path) -> None:
+def test_the_agent_is_not_what_the_kernel_kills(lasting: Sandbox, group: Path) -> None:
     """It is larger than the one that hoards."""
-    result = inside.shell(
+    result = lasting.shell(
         f"ulimit -n $(ulimit -Hn); perl -MSocket -MIO::Handle -e {shlex.quote(SMALL_HOARDER)}"
     )
     assert "pytest-agb: the session's processes were killed: all of " in result["stderr"]
 
 
-def test_what_the_kernel_killed_takes_the_others_along(inside: Sandbox, group: Path) -> None:
+def test_what_the_kernel_killed_takes_the_others_along(lasting: Sandbox, group: Path) -> None:
     """As where there is no cgroup: what a killed process leaves half done is nothing to go on with."""
-    result = inside.shell(f"python3 -c {shlex.quote(HOARDER)}; echo went on; sleep 5; echo too long")
+    result = lasting.shell(f"python3 -c {shlex.quote(HOARDER)}; echo went on; sleep 5; echo too long")
     assert "went on" in result["stdout"]
     assert "too long" not in result["stdout"]
     assert "pytest-agb: the session's processes were killed: all of " in result["stderr"]
 
 
-def test_processes_and_threads(inside: Sandbox, group: Path) -> None:
+def test_processes_and_threads(lasting: Sandbox, group: Path) -> None:
     assert group.joinpath("pids.max").read_text() == f"{2 * LIMITS.processes}\n"
+    swap = group / "memory.swap.max"
+    assert not swap.exists() or swap.read_text() == "0\n"
     code = (
         "import threading, time\nthreads = []\ntry:\n    while True:\n"
         "        threads.append(threading.Thread(target=time.sleep, args=(60,), daemon=True))\n"
         "        threads[-1].start()\nexcept RuntimeError as error:\n    print(len(threads))"
     )
-    (text,) = inside.code(code)["stdout"]
+    (text,) = lasting.code(code)["stdout"]
     assert int(text) <= 2 * LIMITS.processes
 
 

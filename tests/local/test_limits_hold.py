@@ -6,10 +6,9 @@ With small limits: what is shown is that they hold, not how much of this machine
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from confined import PARAMS, Confined, confining
+from confined import Confined
 from deadline import eventually
 from localserver import Sandbox, processes_with
 
@@ -19,20 +18,6 @@ MEMORY_MIB, STORAGE_MIB, FILES, PROCESSES = 192, 64, 2000, 64
 LIMITS = Limits(
     memory_bytes=MEMORY_MIB << 20, storage_bytes=STORAGE_MIB << 20, files=FILES, processes=PROCESSES
 )
-
-
-@pytest.fixture(scope="module", params=PARAMS)
-def limited(request: pytest.FixtureRequest) -> Iterator[Confined]:
-    with confining(request.param, limits=LIMITS) as running:
-        yield running
-
-
-@pytest.fixture
-def inside(limited: Confined) -> Iterator[Sandbox]:
-    with limited.api.session() as sandbox:
-        yield sandbox
-        # Whatever became of its processes, the session answers.
-        assert sandbox.value("1 + 1") == "2"
 
 
 # Each takes it slowly, as far as Python is slow: what is shown is the limit, not the speed of the watch.
@@ -50,8 +35,8 @@ GREEDY = {
 
 
 @pytest.mark.parametrize("code", GREEDY.values(), ids=list(GREEDY))
-def test_memory(inside: Sandbox, code: str) -> None:
-    error = inside.code(code)["executionError"]
+def test_memory(lasting: Sandbox, code: str) -> None:
+    error = lasting.code(code)["executionError"]
     found = re.search(r"processes were killed: (\d+) MiB of memory in use, and 192 are allowed", error)
     assert found, error
     # One interval of the watch, and then some for a machine that has other work.
@@ -59,40 +44,40 @@ def test_memory(inside: Sandbox, code: str) -> None:
     assert "variables are lost" in error
 
 
-def test_memory_of_system_v(limited: Confined, inside: Sandbox) -> None:
+def test_memory_of_system_v(limited: Confined, lasting: Sandbox) -> None:
     code = (
         "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.shmat.restype = ctypes.c_void_p\n"
         "while True:\n    segment = libc.shmget(0, 16 << 20, 0o1600)\n    assert segment >= 0, 'refused'\n"
         "    at = libc.shmat(segment, None, 0)\n    ctypes.memset(at, 1, 16 << 20)\n"
         "    libc.shmdt(ctypes.c_void_p(at))"
     )
-    error = inside.code(code)["executionError"]
+    error = lasting.code(code)["executionError"]
     assert ("are allowed" if limited.way == "namespaces" else "refused") in error
     # It went with the processes: else the next ones would be killed for it, look after look.
-    assert inside.shell("sleep 0.6; echo lived")["stdout"] == "lived\n"
+    assert lasting.shell("sleep 0.6; echo lived")["stdout"] == "lived\n"
 
 
-def test_memory_that_relatives_have_in_common_counts_once(inside: Sandbox) -> None:
+def test_memory_that_relatives_have_in_common_counts_once(lasting: Sandbox) -> None:
     code = (
         "import os, signal\nx = b'1' * (100 << 20)\nchildren = [os.fork() for _ in range(1)]\n"
         "for _ in range(5):\n    child = os.fork()\n    if child == 0:\n        signal.pause()\n"
         "    children.append(child)\nimport time\ntime.sleep(1)\n"
         "for child in children[1:]:\n    os.kill(child, 9)\n    os.waitpid(child, 0)\nlen(children)"
     )
-    assert inside.value(code) == "6"
+    assert lasting.value(code) == "6"
 
 
-def test_a_command_that_dies_of_the_limit_says_so(inside: Sandbox) -> None:
-    result = inside.shell("python3 -c \"x = []\nwhile True: x.append(b'1' * (1 << 20))\"")
+def test_a_command_that_dies_of_the_limit_says_so(lasting: Sandbox) -> None:
+    result = lasting.shell("python3 -c \"x = []\nwhile True: x.append(b'1' * (1 << 20))\"")
     assert result["exit_code"] == 137
     assert "pytest-agb: the session's processes were killed:" in result["stderr"]
     assert "192 are allowed" in result["stderr"]
 
 
-def test_an_interpreter_that_dies_of_the_limit_between_calls_says_so_in_the_next(inside: Sandbox) -> None:
-    inside.code("kept = 1")
-    inside.shell("python3 -c \"x = []\nwhile True: x.append(b'1' * (1 << 20))\"")
-    answer = inside.code("kept")
+def test_an_interpreter_that_dies_of_the_limit_between_calls_says_so_in_the_next(lasting: Sandbox) -> None:
+    lasting.code("kept = 1")
+    lasting.shell("python3 -c \"x = []\nwhile True: x.append(b'1' * (1 << 20))\"")
+    answer = lasting.code("kept")
     assert "NameError" in answer["executionError"]
     assert answer["stderr"][0].startswith("[variables are lost, the interpreter was killed: ")
 
@@ -108,25 +93,25 @@ FILLING = {
 
 
 @pytest.mark.parametrize("what", FILLING)
-def test_storage(limited: Confined, inside: Sandbox, what: str) -> None:
+def test_storage(limited: Confined, lasting: Sandbox, what: str) -> None:
     if limited.way == "namespaces":
-        assert "No space left on device" in inside.shell(FILLING[what])["stderr"]
+        assert "No space left on device" in lasting.shell(FILLING[what])["stderr"]
         return
-    result = inside.shell(f"{FILLING[what]}; sleep 9")
+    result = lasting.shell(f"{FILLING[what]}; sleep 9")
     exceeded = f"files, and {FILES}" if what == "many files" else f"MiB in files, and {STORAGE_MIB}"
     assert f"{exceeded} are allowed" in result["stderr"]
     assert result["exit_code"] == 137
 
 
-def test_storage_by_file_calls(inside: Sandbox) -> None:
+def test_storage_by_file_calls(lasting: Sandbox) -> None:
     written = 0
-    while (answer := inside.tool("write_file", path=f"/tmp/{written}", content="x" * (10 << 20)))[0]:
+    while (answer := lasting.tool("write_file", path=f"/tmp/{written}", content="x" * (10 << 20)))[0]:
         written += 1
         assert written < 2 * STORAGE_MIB // 10
     assert answer == (False, f"no space left in the sandbox: /tmp/{written}")
     # What is in it can be deleted, and then there is room again.
-    assert inside.shell("rm $TMPDIR/[0-9]*")["stderr"] == ""
-    assert inside.tool("write_file", path="/tmp/x", content="x")[0]
+    assert lasting.shell("rm $TMPDIR/[0-9]*")["stderr"] == ""
+    assert lasting.tool("write_file", path="/tmp/x", content="x")[0]
 
 
 BOMBS = {
@@ -136,18 +121,18 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("code", BOMBS.values(), ids=list(BOMBS))
-def test_processes(inside: Sandbox, code: str) -> None:
-    error = inside.code(code)["executionError"]
+def test_processes(lasting: Sandbox, code: str) -> None:
+    error = lasting.code(code)["executionError"]
     assert f"processes were killed: there were more than {PROCESSES}" in error or "BlockingIOError" in error
 
 
-def test_threads(inside: Sandbox) -> None:
+def test_threads(lasting: Sandbox) -> None:
     code = (
         "import threading, time\nthreads = []\ntry:\n    while True:\n"
         "        threads.append(threading.Thread(target=time.sleep, args=(60,), daemon=True))\n"
         "        threads[-1].start()\nexcept RuntimeError as error:\n    print(error, len(threads))"
     )
-    (text,) = inside.code(code)["stdout"]
+    (text,) = lasting.code(code)["stdout"]
     assert text.startswith("can't start new thread")
     # Those that an ordinary user has besides count, too, where the user is all that is counted by.
     assert int(text.split()[-1]) <= 4 * PROCESSES
