@@ -332,11 +332,12 @@ def test_a_failed_teardown_keeps_none(pytester: pytest.Pytester, cloud: StandIn,
             raise OSError("too late")
 
         def test_it(late): pass
+        def test_next(agb_session): pass
         """
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", f"--agb-scope={scope}")
+    result = pytester.runpytest_subprocess("--agb-keep-failed", f"--agb-scope={scope}", "-p", "no:randomly")
 
-    result.assert_outcomes(passed=1, errors=1)
+    result.assert_outcomes(passed=2, errors=1)
     assert alive(cloud) == set()
 
 
@@ -354,6 +355,52 @@ def test_each_says_how_long_it_is_there(pytester: pytest.Pytester, cloud: StandI
     result.stdout.fnmatch_lines(
         ["agb: session * is kept: *::test_it failed; without a call it ends after 60 s"]
     )
+
+
+def test_each_failed_attempt_is_kept_where_tests_are_rerun(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    pytester.makepyfile(
+        """
+        attempts = []
+
+        def test_it(agb_session):
+            attempts.append(agb_session)
+            assert len(attempts) == 3
+        """
+    )
+    result = pytester.runpytest_subprocess("--agb-keep-failed", "--reruns=2")
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["agb: 3 sessions created, 1 deleted, 2 kept, 0 left"])
+
+
+def test_what_the_client_created_is_deleted_as_ever(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    pytester.makepyfile(
+        """
+        from pytest_agb import CreateSessionParams
+
+        def test_it(agb):
+            agb.create(CreateSessionParams(image_id="agb-code-space-1")).check()
+            assert False
+        """
+    )
+    pytester.runpytest_subprocess("--agb-keep-failed").assert_outcomes(failed=1)
+
+    assert len(cloud.sessions) == 1
+    assert alive(cloud) == set()
+
+
+def test_what_a_crashed_worker_held_is_deleted_as_ever(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    pytester.makepyfile(
+        """
+        import os
+
+        def test_it(agb_session): os._exit(3)
+        """
+    )
+    pytester.runpytest_subprocess("--agb-keep-failed", "-n1").assert_outcomes(failed=1)
+
+    assert len(cloud.sessions) == 1
+    eventually(lambda: not alive(cloud), "the keeper has deleted it")
 
 
 def test_an_interrupted_test_has_not_failed(pytester: pytest.Pytester, cloud: StandIn) -> None:
