@@ -62,7 +62,7 @@ def _add_sweep(commands: argparse._SubParsersAction[_Parser]) -> None:
         type=_duration,
         metavar="AGE",
         help="delete also what is older than this, 30m for example (s, m, h, d), and not past its expiry: "
-        "it may be in use",
+        "it may be in use. What does not say when it was created stays until its expiry",
     )
     sweep.add_argument(
         "--dry-run",

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_agb.client import AGBError
 from pytest_agb.environment import EnvironmentValueError, read_account
 from pytest_agb.pool.outcome import Action, Event, Expected, Outcome, Settled
-from pytest_agb.pool.selection import FoundSession, Selection, SelectionError
+from pytest_agb.pool.selection import Selection, SelectionError
 from pytest_agb.pool.sweep import sweep as run_sweep
 
 if TYPE_CHECKING:
     import argparse
+
+    from pytest_agb.labels import RunLabels
 
 #: Columns of the bar, without its brackets.
 _BAR_WIDTH = 24
@@ -80,17 +82,18 @@ class _JsonView:
     def event(self, event: Event) -> None:
         if isinstance(event, Settled):
             self._counts[event.action] += 1
-            session = event.session
+            session, labels = event.session, event.session.labels
             self._write(
                 ",\n" if self._begun else '{"sessions": [\n',
                 json.dumps(
                     {
                         "id": session.session_id,
-                        "run": session.run,
-                        "ci_run": session.ci_run,
-                        "slot": session.slot,
-                        "expires_at": session.expires_at,
-                        "age_seconds": _whole(session.age_seconds(time.time())),
+                        "run": labels.run,
+                        "ci_run": labels.ci_run,
+                        "slot": labels.slot,
+                        "created_at": labels.created,
+                        "expires_at": labels.expires,
+                        "age_seconds": _whole(labels.age_seconds(time.time())),
                         "action": event.action.value,
                         "reason": event.reason,
                     }
@@ -131,14 +134,14 @@ class _Table:
                 return
             if not self._lines:
                 self._print("ID", "RUN", "CI RUN", "SLOT", "AGE", "EXPIRES")
-            session, now = event.session, time.time()
+            labels, now = event.session.labels, time.time()
             self._print(
-                session.session_id,
-                session.run,
-                session.ci_run,
-                session.slot,
-                _age(session, now),
-                _expiry(session, now),
+                event.session.session_id,
+                labels.run,
+                labels.ci_run,
+                labels.slot,
+                _age(labels, now),
+                _expiry(labels, now),
             )
             self._lines += 1
 
@@ -155,7 +158,7 @@ class _Table:
 
 
 class _Lines:
-    """A line for each session that was deleted, or whose expiry nobody can read, and one at the end.
+    """A line for each session that was deleted, or that its labels say too little of, and one at the end.
 
     On a terminal a bar stands for the deleted ones.
     """
@@ -178,12 +181,13 @@ class _Lines:
             self._kept += event.action is Action.KEPT
             self._would += event.action is Action.WOULD_DELETE
             if event.action is Action.KEPT:
-                shown = event.session.expires_at is None
+                shown = event.undecided
             else:
                 shown = event.action is Action.WOULD_DELETE or not self._silent
             if shown:
                 self._clear_bar()
-                of = f" (run {_plain(event.session.run)})" if event.session.run else ""
+                run = event.session.labels.run
+                of = f" (run {_plain(run)})" if run else ""
                 why = f": {_plain(event.reason)}" if event.reason else ""
                 print(f"{event.action.value} {_plain(event.session.session_id)}{of}{why}")
         self._draw_bar()
@@ -240,15 +244,15 @@ def _whole(seconds: float | None) -> int | None:
     return None if seconds is None else int(seconds)
 
 
-def _age(session: FoundSession, now: float) -> str:
-    age = session.age_seconds(now)
-    return "?" if age is None else _short(max(age, 0.0))
+def _age(labels: RunLabels, now: float) -> str:
+    age = labels.age_seconds(now)
+    return "?" if age is None else _short(age)
 
 
-def _expiry(session: FoundSession, now: float) -> str:
-    if session.expires_at is None:
+def _expiry(labels: RunLabels, now: float) -> str:
+    if labels.expires is None:
         return "?"
-    left = session.expires_at - now
+    left = labels.expires - now
     return f"in {_short(left)}" if left >= 0 else f"{_short(-left)} ago"
 
 

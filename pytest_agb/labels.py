@@ -1,4 +1,4 @@
-"""The labels of a session: which are ours, and what makes a label valid.
+"""The labels of a session: which are ours, what they say, and what makes a label valid.
 
 Standard library only: both the plugin's start-up and the client import it.
 """
@@ -6,17 +6,93 @@ Standard library only: both the plugin's start-up and the client import it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_agb.settings import CLOCK_SKEW_SECONDS
+
+if TYPE_CHECKING:
+    from pytest_agb.settings import Settings
 
 CREATED_BY = "created_by"
 #: The value of ``created_by`` that marks a session as made by this plugin.
 CREATED_BY_US = "pytest-agb"
 RUN = "agb_run"
 SLOT = "agb_slot"
+CREATED = "agb_created"
 EXPIRES = "agb_expires"
 CI_RUN = "agb_ci_run"
 
 #: Labels that the sweep finds orphans by. Users can neither set nor drop them on a session of the plugin.
-RESERVED = frozenset({CREATED_BY, RUN, SLOT, EXPIRES, CI_RUN})
+RESERVED = frozenset({CREATED_BY, RUN, SLOT, CREATED, EXPIRES, CI_RUN})
+
+#: Unix seconds have 10 digits since 2001; what has 12 or more is in milliseconds.
+_FIRST_SECONDS = 1_000_000_000
+_MOST_DIGITS = 11
+
+
+class RunLabels(NamedTuple):
+    """What our labels say of a session; what they do not say is ``None``. Times are whole Unix seconds."""
+
+    run: str | None = None
+    slot: str | None = None
+    #: When its create was sent, by the clock of the machine that sent it.
+    created: int | None = None
+    #: After which nobody can still be using it.
+    expires: int | None = None
+    ci_run: str | None = None
+    #: The labels among ours that are there and say nothing.
+    unreadable: tuple[str, ...] = ()
+
+    @classmethod
+    def of_slot(cls, settings: Settings, slot: str, created_at: float, expires_at: int) -> RunLabels:
+        """The labels by which the session of ``slot`` is found, whatever happens. Times in Unix seconds."""
+        return cls(settings.run_id, slot, int(created_at), expires_at, settings.ci_run or None)
+
+    def write(self) -> dict[str, str]:
+        """The labels that say this, as they are sent."""
+        said = {
+            RUN: self.run,
+            SLOT: self.slot,
+            CREATED: self.created,
+            EXPIRES: self.expires,
+            CI_RUN: self.ci_run,
+        }
+        return {
+            CREATED_BY: CREATED_BY_US,
+            **{key: str(value) for key, value in said.items() if value is not None},
+        }
+
+    @classmethod
+    def read(cls, labels: Mapping[str, str]) -> RunLabels:
+        """Undo `write`, on labels that anybody may have written."""
+        times = {key: _unix_seconds(labels[key]) for key in (CREATED, EXPIRES) if key in labels}
+        return cls(
+            labels.get(RUN),
+            labels.get(SLOT),
+            times.get(CREATED),
+            times.get(EXPIRES),
+            labels.get(CI_RUN),
+            tuple(key for key, time in times.items() if time is None),
+        )
+
+    def age_seconds(self, now: float) -> float | None:
+        """Seconds since its creation; ``None`` where that is unknown, or ahead by more than clocks differ."""
+        if self.created is None or self.created > now + CLOCK_SKEW_SECONDS:
+            return None
+        return max(0.0, now - self.created)
+
+
+def expires_at(settings: Settings, created_at: float) -> int:
+    """Unix seconds after which nobody can still be using a session that was created at ``created_at``."""
+    return int(created_at) + settings.max_lifetime + CLOCK_SKEW_SECONDS
+
+
+def _unix_seconds(text: str) -> int | None:
+    """Read a time as we write it."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        return None
+    seconds = int(text)
+    return seconds if seconds >= _FIRST_SECONDS else None
 
 
 def invalid(labels: object) -> str | None:

@@ -21,7 +21,7 @@ from pytest_agb.settings import CLOUD, Settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Seconds after which a directory is removed although something in it could not be deleted.
+#: Seconds after which a directory is removed although nobody can read what is left of it.
 _FORGET_SECONDS = 7 * 24 * 3600.0
 
 
@@ -41,11 +41,11 @@ def _end(run: Path, settings: Settings) -> None:
     with joining_lock():
         if members.any_alive(run / "members") or server_process.endpoint(run) is not None:
             return
-        forgotten = time.time() - run.stat().st_mtime > _FORGET_SECONDS
         path = database_path(run)
         # A local server took its sessions with it. Without a table no create was ever sent.
         nothing_left = not path.exists() or (run / "sandboxes").exists()
         readable = not nothing_left and of_this_version(path)
+        forgotten = not readable and time.time() - run.stat().st_mtime > _FORGET_SECONDS
         if nothing_left or forgotten or (readable and not _slots_left(path)):
             shutil.rmtree(run)
             return

@@ -36,6 +36,8 @@ class Settled:
     action: Action
     session: FoundSession
     reason: str = ""
+    #: Whether it was `KEPT` because its labels don't say what would decide.
+    undecided: bool = False
 
 
 Event = Expected | Settled

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pytest_agb import detach, rundir
 from pytest_agb import labels as label_rules
 from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError, Session
+from pytest_agb.labels import RunLabels
 from pytest_agb.pool import earlier, spec
 from pytest_agb.pool.process import Process
 from pytest_agb.pool.run_agb import RunAGB
@@ -177,11 +178,12 @@ class Pool:
 
     def _lease(self, process: Process, slot: Slot, params: CreateSessionParams) -> Lease:
         assert slot.session_id is not None
+        labels = RunLabels.of_slot(self._settings, slot.slot, slot.created_at, slot.expires_at)
         session = Session(
             process.client(),
             slot.session_id,
             image_id=params.image_id,
-            reserved_labels=spec.reserved_labels(self._settings, slot.slot, slot.expires_at),
+            reserved_labels=labels.write(),
         )
         return Lease(
             slot=slot.slot,

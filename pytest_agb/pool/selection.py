@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 from pytest_agb import labels as label_rules
-from pytest_agb.settings import CLOCK_SKEW_SECONDS, MAX_LIFETIME_SECONDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from pytest_agb.labels import RunLabels
 
 
 class SelectionError(ValueError):
@@ -18,33 +14,19 @@ class SelectionError(ValueError):
 
 @dataclass(frozen=True)
 class FoundSession:
-    """A session that carries our ``created_by``, by its labels; what a label does not say is ``None``."""
+    """A session that carries our ``created_by``; its ``labels`` say nothing where they were not read."""
 
     session_id: str
-    run: str | None = None
-    ci_run: str | None = None
-    slot: str | None = None
-    #: Unix time in seconds after which nobody can still be using it.
-    expires_at: int | None = None
+    labels: RunLabels = field(default_factory=RunLabels)
 
-    @classmethod
-    def from_labels(cls, session_id: str, labels: Mapping[str, str]) -> FoundSession:
-        """Read what the labels say."""
-        expires = labels.get(label_rules.EXPIRES, "")
-        readable = expires.isascii() and expires.isdigit() and len(expires) <= 11  # 12 and more: milliseconds
-        return cls(
-            session_id,
-            labels.get(label_rules.RUN),
-            labels.get(label_rules.CI_RUN),
-            labels.get(label_rules.SLOT),
-            int(expires) if readable else None,
-        )
 
-    def age_seconds(self, now: float) -> float | None:
-        """Seconds since its creation by the clock of the machine that created it."""
-        if self.expires_at is None:
-            return None
-        return now - (self.expires_at - MAX_LIFETIME_SECONDS - CLOCK_SKEW_SECONDS)
+@dataclass(frozen=True)
+class Stay:
+    """Why a session is kept."""
+
+    reason: str
+    #: Whether its labels don't say what would decide, so that a person should know of it.
+    undecided: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,22 +59,32 @@ class Selection:
     @property
     def labels(self) -> dict[str, str]:
         """What every session of the selection carries."""
-        wanted = {
-            label_rules.CREATED_BY: label_rules.CREATED_BY_US,
-            label_rules.RUN: self.run,
-            label_rules.CI_RUN: self.ci_run,
-        }
-        return {key: value for key, value in wanted.items() if value is not None}
+        return RunLabels(run=self.run, ci_run=self.ci_run).write()
 
-    def reason_to_keep(self, session: FoundSession, now: float) -> str | None:
+    def reason_to_keep(self, session: FoundSession, now: float) -> Stay | None:
         """Say why ``session``, which carries `labels`, must stay, or return ``None`` if it should go."""
         if self.names_a_run:
             return None
-        age = session.age_seconds(now)
-        if session.expires_at is None or age is None:
-            return "its agb_expires label can't be read"
-        if now > session.expires_at:
+        labels = session.labels
+        if labels.expires is None:
+            return _undecided(labels, label_rules.EXPIRES)
+        if now > labels.expires:
             return None
-        if self.older_than_seconds is not None and age > self.older_than_seconds:
-            return None
-        return "it may still be in use"
+        if self.older_than_seconds is not None:
+            age = labels.age_seconds(now)
+            if age is None:
+                return _undecided(labels, label_rules.CREATED)
+            if age > self.older_than_seconds:
+                return None
+        return Stay("it may still be in use")
+
+
+def _undecided(labels: RunLabels, label: str) -> Stay:
+    """Keep a session because ``label``, the one of its ``labels`` that decides, tells no time."""
+    if label in labels.unreadable:
+        trouble = "can't be read"
+    elif labels.created is not None and label == label_rules.CREATED:
+        trouble = "is in the future"
+    else:
+        trouble = "is missing"
+    return Stay(f"its {label} label {trouble}", undecided=True)

@@ -108,12 +108,17 @@ class SlotTable:
 
     # ---- a slot's life -----------------------------------------------------------------------------------
 
-    def begin(self, slot: str, *, spec: str, member: str, idle_timeout: int, expires_at: int) -> None:
-        """Write a slot whose create ``member`` is about to send. ``expires_at`` is in Unix seconds."""
+    def begin(
+        self, slot: str, *, spec: str, member: str, idle_timeout: int, created_at: float, expires_at: int
+    ) -> None:
+        """Write a slot whose create ``member`` is about to send.
+
+        Its session's labels say the same ``created_at`` and ``expires_at``, in Unix seconds.
+        """
         self._database.write(
             "INSERT INTO slots (slot, state, spec, member, idle_timeout, created_at, expires_at) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (slot, SlotState.CREATING.value, spec, member, idle_timeout, self._clock(), expires_at),
+            (slot, SlotState.CREATING.value, spec, member, idle_timeout, created_at, expires_at),
         )
 
     def ready(self, slot: str, session_id: str, request_id: str = "") -> None:

@@ -19,6 +19,7 @@ from pytest_agb.client import (
     ThrottledError,
     UnavailableError,
 )
+from pytest_agb.labels import RunLabels, expires_at
 from pytest_agb.pool import plan, refusals, spec
 from pytest_agb.pool.pressure import Pressure
 from pytest_agb.pool.slots import Slot, SlotState
@@ -180,16 +181,17 @@ class Supply:
 
     def _create(self, wanted: str) -> None:
         slot, began = secrets.token_hex(8), self._clock()
-        expires = spec.expires_at(self._settings, began)
+        expires = expires_at(self._settings, began)
         params = spec.read(wanted)
         self._state.slots.begin(
             slot,
             spec=wanted,
             member=self._member,
             idle_timeout=params.idle_timeout_seconds,
+            created_at=began,
             expires_at=expires,
         )
-        labels = spec.reserved_labels(self._settings, slot, expires)
+        labels = RunLabels.of_slot(self._settings, slot, began, expires).write()
         agb = self._agb()
 
         def call() -> SessionResult:

@@ -25,6 +25,7 @@ from pytest_agb.client import (
     ThrottledError,
     UnavailableError,
 )
+from pytest_agb.labels import RunLabels
 from pytest_agb.pool.brake import Brake
 from pytest_agb.pool.outcome import Action, Event, Expected, Outcome, Settled
 from pytest_agb.pool.selection import FoundSession, Selection
@@ -277,16 +278,16 @@ class _Sweep:
             labels = Session(client, session_id).get_labels(include_reserved=True).check().data
             if not self._selection.labels.items() <= labels.items():
                 return  # the listing was wrong: not ours, or not of the run that was named
-            session = FoundSession.from_labels(session_id, labels)
-            reason = self._selection.reason_to_keep(session, self._clock())
-            if reason is None and self._delete:
+            session = FoundSession(session_id, RunLabels.read(labels))
+            stay = self._selection.reason_to_keep(session, self._clock())
+            if stay is None and self._delete:
                 client.release(session_id).check()
             with self._lock:
                 self._last_success = time.monotonic()
                 self._failed.pop(session_id, None)
-                if reason is not None:
+                if stay is not None:
                     self._outcome.kept += 1
-                    self._on_event(Settled(Action.KEPT, session, reason))
+                    self._on_event(Settled(Action.KEPT, session, stay.reason, stay.undecided))
                 elif not self._delete:
                     self._outcome.would_delete += 1
                     self._on_event(Settled(Action.WOULD_DELETE, session))

@@ -18,7 +18,7 @@ from deadline import eventually
 from standin import StandIn
 
 RELEASE = "/mcp/releaseSessionAsync"
-KEYS = {"id", "run", "ci_run", "slot", "expires_at", "age_seconds", "action", "reason"}
+KEYS = {"id", "run", "ci_run", "slot", "created_at", "expires_at", "age_seconds", "action", "reason"}
 SUMMARY = {"sessions", "deleted", "kept", "would_delete", "left", "finished", "error"}
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -53,9 +53,14 @@ def _environment(service: StandIn) -> dict[str, str]:
     return {**os.environ, "AGB_API_KEY": service.api_key, "AGB_ENDPOINT": service.endpoint}
 
 
-def ours(run: str = "run-1", expires_in: float = -60, **more: str) -> dict[str, str]:
-    expires = str(int(time.time() + expires_in))
-    return {"created_by": "pytest-agb", "agb_run": run, "agb_slot": "slot-1", "agb_expires": expires, **more}
+def ours(
+    run: str = "run-1", expires_in: float = -60, *, age: float | None = None, **more: str
+) -> dict[str, str]:
+    now = time.time()
+    labels = {"created_by": "pytest-agb", "agb_run": run, "agb_slot": "slot-1"}
+    if age is not None:
+        labels["agb_created"] = str(int(now - age))
+    return {**labels, "agb_expires": str(int(now + expires_in)), **more}
 
 
 def live(service: StandIn) -> set[str]:
@@ -64,8 +69,11 @@ def live(service: StandIn) -> set[str]:
 
 def test_ls_shows_our_sessions_and_no_others(service: StandIn, run: Run) -> None:
     service.add_session({"project": "foreign"})
-    first = service.add_session(ours("run-1", -330, agb_ci_run="github-7-1"))
-    second = service.add_session({**ours("run-2"), "agb_expires": "who knows"})
+    first = service.add_session(ours("run-1", -330, age=2710, agb_ci_run="github-7-1"))
+    second = service.add_session(ours("run-2", agb_created="who knows", agb_expires="who knows"))
+    third = service.add_session(ours("run-3", 630))
+    fourth = service.add_session(ours("run-4", 630, age=-3600))
+    fifth = service.add_session(ours("run-5", 630, age=-300))
 
     result = run("ls")
 
@@ -75,8 +83,11 @@ def test_ls_shows_our_sessions_and_no_others(service: StandIn, run: Run) -> None
     assert sorted(line.split() for line in lines) == [
         [first, "run-1", "github-7-1", "slot-1", "45m", "5m", "ago"],
         [second, "run-2", "-", "slot-1", "?", "?"],
+        [third, "run-3", "-", "slot-1", "?", "in", "10m"],
+        [fourth, "run-4", "-", "slot-1", "?", "in", "10m"],
+        [fifth, "run-5", "-", "slot-1", "0s", "in", "10m"],
     ]
-    assert len(service.live_sessions()) == 3
+    assert len(service.live_sessions()) == 6
 
 
 def test_ls_of_one_run(service: StandIn, run: Run) -> None:
@@ -105,7 +116,7 @@ def test_sweep_deletes_orphans_line_by_line(service: StandIn, run: Run) -> None:
     assert result.returncode == 0
     lines = result.stdout.splitlines()
     assert f"deleted {orphan} (run run-1)" in lines
-    assert any("agb_expires label can't be read" in line for line in lines)
+    assert any("its agb_expires label is missing" in line for line in lines)
     assert lines[-1] == "1 session deleted, 2 kept"
     assert result.stderr == ""  # no bar where nobody looks
     assert live(service) == foreign | kept
@@ -123,11 +134,53 @@ def test_sweep_of_a_named_run_takes_it_whole_and_no_other(service: StandIn, run:
 
 
 def test_older_than_goes_past_the_expiry(service: StandIn, run: Run) -> None:
-    kept = service.add_session(ours(expires_in=40 * 60 - 60))  # a minute old
-    service.add_session(ours(expires_in=60))
+    kept = service.add_session(ours(expires_in=60, age=60))
+    service.add_session(ours(expires_in=60, age=31 * 60))
 
     assert run("sweep", "--older-than", "30m").stdout.endswith("1 session deleted, 1 kept\n")
     assert live(service) == {kept}
+
+
+@pytest.mark.parametrize("older_than", ["0s", "5m", "15m", "1h", "2d"])
+def test_older_than_goes_by_the_age_whatever_the_maximum_lifetime(
+    service: StandIn, run: Run, older_than: str
+) -> None:
+    limit = {"0s": 0, "5m": 300, "15m": 900, "1h": 3600, "2d": 172_800}[older_than]
+    kept = set()
+    for max_lifetime in (60, 600, 1800, 86_400):
+        for age in (-120, 100, 500, 1000, 2000, 5000, 86_900, 200_000):
+            expires_in = max_lifetime + 600 - age
+            session = service.add_session(ours(expires_in=expires_in, age=age))
+            without = service.add_session(ours(expires_in=expires_in))
+            if expires_in > 0:
+                kept |= {without} if age > limit else {session, without}
+
+    assert run("sweep", "--older-than", older_than).returncode == 0
+
+    assert live(service) == kept
+
+
+def test_what_tells_no_age_is_kept_by_older_than_and_shown(service: StandIn, run: Run) -> None:
+    now = int(time.time())
+    garbage = ["", "soon", "-5", "1", f"{now}000", "9" * 400, "\uff11" * 10]
+    why = {service.add_session(ours(expires_in=60, agb_created=text)): "can't be read" for text in garbage}
+    why[service.add_session(ours(expires_in=60))] = "is missing"
+    why[service.add_session(ours(expires_in=60, age=-7200))] = "is in the future"
+    service.add_session(ours(expires_in=60, age=5))
+
+    lines = run("sweep", "--older-than", "1m").stdout.splitlines()
+
+    told = {f"kept {session} (run run-1): its agb_created label {words}" for session, words in why.items()}
+    assert set(lines[:-1]) == told
+    assert lines[-1] == "0 sessions deleted, 10 kept"
+    assert run("sweep").stdout == "0 sessions deleted, 10 kept\n"  # their age is not asked for
+    reasons = {
+        session["id"]: session["reason"]
+        for session in json.loads(run("sweep", "--older-than", "1m", "--json").stdout)["sessions"]
+    }
+    assert {session: f"its agb_created label {words}" for session, words in why.items()}.items() <= (
+        reasons.items()
+    )
 
 
 def test_a_dry_run_deletes_nothing_and_tells_that_something_would_go(service: StandIn, run: Run) -> None:
@@ -144,7 +197,7 @@ def test_a_dry_run_deletes_nothing_and_tells_that_something_would_go(service: St
 
 
 def test_json_is_one_object_with_the_documented_keys(service: StandIn, run: Run) -> None:
-    orphan = service.add_session(ours(agb_ci_run="ci-1"))
+    orphan = service.add_session(ours(age=41 * 60, agb_ci_run="ci-1"))
     service.add_session(ours(expires_in=600))
     stubborn = service.add_session(ours())
     service.undeletable.add(stubborn)
@@ -166,7 +219,9 @@ def test_json_is_one_object_with_the_documented_keys(service: StandIn, run: Run)
         "slot-1",
     )
     assert deleted["age_seconds"] == pytest.approx(41 * 60, abs=30)
+    assert deleted["created_at"] == pytest.approx(time.time() - 41 * 60, abs=30)
     assert by_action["left"]["id"] == stubborn
+    assert (by_action["kept"]["created_at"], by_action["kept"]["age_seconds"]) == (None, None)
 
 
 def test_json_of_nothing_and_of_an_error_parse_too(run: Run) -> None:

@@ -6,8 +6,15 @@ import pytest
 from standin import IMAGE, StandIn
 
 from pytest_agb import AGB, CreateSessionParams, InvalidRequestError, Session
+from pytest_agb.labels import RESERVED
 
-OURS = {"created_by": "pytest-agb", "agb_run": "run-1", "agb_slot": "slot-1", "agb_expires": "1790000000"}
+OURS = {
+    "created_by": "pytest-agb",
+    "agb_run": "run-1",
+    "agb_slot": "slot-1",
+    "agb_created": "1789997600",
+    "agb_expires": "1790000000",
+}
 
 
 @pytest.fixture
@@ -53,7 +60,7 @@ def test_a_session_from_get_without_labels_takes_them(service: StandIn, agb: AGB
     assert service.sessions[session.session_id].labels == {"created_by": "agb-sdk"}
 
 
-@pytest.mark.parametrize("key", ["agb_run", "agb_slot", "agb_expires", "agb_ci_run", "created_by"])
+@pytest.mark.parametrize("key", sorted(RESERVED))
 def test_reserved_keys_are_refused_on_the_plugins_sessions(
     service: StandIn, agb: AGB, ours: Session, key: str
 ) -> None:

@@ -47,8 +47,9 @@ def test_whichever_fixture_creates_them(pytester: pytest.Pytester, cloud: StandI
         assert labels["agb_run"] == run_id.group(1)
         assert labels["project"] == "demo"
         assert labels["environment"] == "testing"
-        # Creation + 30 minutes of life + 10 minutes for clocks that differ.
-        assert 2340 <= int(labels["agb_expires"]) - time.time() <= 2400
+        assert 0 <= time.time() - int(labels["agb_created"]) <= 60
+        # 30 minutes of life + 10 minutes for clocks that differ.
+        assert int(labels["agb_expires"]) - int(labels["agb_created"]) == 2400
         assert "agb_ci_run" not in labels
     assert len({labels["agb_slot"] for labels in found.values()}) == 3
     assert found["factory"]["from"] == "factory"
@@ -86,13 +87,37 @@ def test_set_labels_in_a_test_keeps_the_runs(pytester: pytest.Pytester, cloud: S
             assert agb_session.get_labels().data == {"phase": "over"}
 
         def test_reserved(agb_session):
-            for key in ("created_by", "agb_run", "agb_slot", "agb_expires", "agb_ci_run"):
+            for key in ("created_by", "agb_run", "agb_slot", "agb_created", "agb_expires", "agb_ci_run"):
                 result = agb_session.set_labels({key: "mine"})
                 assert not result.success
                 assert key in result.error_message
         """
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("max_lifetime", [60, 600, 1800, 86400])
+def test_a_sweep_of_what_is_old_spares_a_new_session_whatever_its_maximum_lifetime(
+    pytester: pytest.Pytester, cloud: StandIn, max_lifetime: int
+) -> None:
+    pytester.makeini(f"[pytest]\nagb_max_lifetime = {max_lifetime}\n")
+    pytester.makepyfile(
+        f"""
+        import subprocess, sys
+
+        def test_it(agb_session):
+            labels = agb_session.get_labels(include_reserved=True).check().data
+            assert int(labels["agb_expires"]) - int(labels["agb_created"]) == {max_lifetime} + 600
+
+            sweep = [sys.executable, "-m", "pytest_agb", "sweep", "--older-than", "15m"]
+            swept = subprocess.run(sweep, capture_output=True, text=True)
+
+            assert swept.stderr == ""
+            assert swept.stdout.startswith("0 sessions deleted, ")
+            assert agb_session.get_status().success
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,20 @@ def test_the_next_run_deletes_what_a_dead_one_and_its_dead_keeper_left(
     eventually(lambda: not rundir.path("run-00000000").exists(), "its directory is removed")
 
 
+def test_a_dead_runs_session_that_can_live_for_longer_than_a_week_is_not_forgotten(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    dead = settings._replace(run_id="run-00000000", max_lifetime=900_000)
+    die(dead)
+    eight_days_ago = time.time() - 8 * 24 * 3600
+    os.utime(rundir.path(dead.run_id), (eight_days_ago, eight_days_ago))
+
+    pools().acquire(PARAMS)
+
+    eventually(lambda: len(service.live_sessions()) == 1, "what the dead run left is deleted")
+    eventually(lambda: not rundir.path(dead.run_id).exists(), "its directory is removed")
+
+
 def test_another_accounts_run_leaves_it_alone(
     service: StandIn, pools: Callable[[], Pool], settings: Settings
 ) -> None:

@@ -57,7 +57,9 @@ def units(database: Database) -> Units:
 
 
 def begin(slots: SlotTable, slot: str, spec: str = "spec") -> None:
-    slots.begin(slot, spec=spec, member="keeper", idle_timeout=120, expires_at=4000)
+    slots.begin(
+        slot, spec=spec, member="keeper", idle_timeout=120, created_at=slots._clock(), expires_at=4000
+    )
 
 
 def ready(slots: SlotTable, slot: str, spec: str = "spec") -> None:

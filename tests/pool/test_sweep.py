@@ -13,7 +13,7 @@ from pytest_agb import AuthenticationError, MissingKeyError, UnavailableError
 from pytest_agb.environment import Account
 from pytest_agb.pool.brake import Brake
 from pytest_agb.pool.outcome import Action, Event, Expected, Settled
-from pytest_agb.pool.selection import FoundSession, Selection, SelectionError
+from pytest_agb.pool.selection import Selection, SelectionError
 from pytest_agb.pool.sweep import SweepSettings, sweep
 
 LIST, LABELS, RELEASE = "/sdk/ListSession", "/sdk/GetLabel", "/mcp/releaseSessionAsync"
@@ -88,17 +88,22 @@ def test_a_named_run_goes_whatever_its_expiry(
 
 
 def test_an_age_goes_past_the_expiry(service: StandIn, account: Account) -> None:
-    born = NOW - 600
-    kept = {
-        service.add_session(ours(expires=str(NOW + 2400))),  # this moment's
-        service.add_session(ours(expires="unreadable")),
+    expires = str(NOW + 1)
+    undecided = {
+        service.add_session(ours(expires="unreadable", agb_created=str(NOW - 601))),
+        service.add_session(ours(expires=expires, agb_created="unreadable")),
+        service.add_session(ours(expires=expires)),
     }
-    service.add_session(ours(expires=str(born + 2400 - 1)))
+    in_use = service.add_session(ours(expires=expires, agb_created=str(NOW - 600)))
+    service.add_session(ours(expires=expires, agb_created=str(NOW - 601)))
+    seen: list[Event] = []
 
-    outcome = sweep(account, Selection(older_than_seconds=600), clock=lambda: NOW)
+    outcome = sweep(account, Selection(older_than_seconds=600), seen.append, clock=lambda: NOW)
 
     assert outcome.deleted == 1
-    assert live(service) == kept
+    assert live(service) == undecided | {in_use}
+    told = {event.session.session_id for event in seen if isinstance(event, Settled) and event.undecided}
+    assert told == undecided
 
 
 @pytest.mark.parametrize(
@@ -311,11 +316,6 @@ def test_an_exception_from_the_observer_ends_it_and_its_threads(service: StandIn
     with pytest.raises(BrokenPipeError):
         sweep(account, Selection(), stop, clock=lambda: NOW)
     assert threading.active_count() <= before + 65  # the stand-in's own, one for each connection
-
-
-def test_the_age_is_that_of_the_creators_clock() -> None:
-    assert FoundSession("s", expires_at=NOW + 2400).age_seconds(NOW + 60) == 60
-    assert FoundSession("s").age_seconds(NOW) is None
 
 
 def test_the_brake_halves_who_may_call_and_lets_them_back() -> None:

@@ -53,8 +53,12 @@ def upkeep(state: State, now: float) -> Upkeep:
     )
 
 
+def begin(state: State) -> None:
+    state.slots.begin("a", spec="spec", member="keeper", idle_timeout=120, created_at=1000.0, expires_at=3400)
+
+
 def test_it_gives_up_on_a_session_past_its_lifetime_and_records_that(state: State) -> None:
-    state.slots.begin("a", spec="spec", member="keeper", idle_timeout=120, expires_at=3400)
+    begin(state)
     state.slots.ready("a", "session-1")
     state.slots.give_up("a", "nobody needs it")
 
@@ -66,7 +70,7 @@ def test_it_gives_up_on_a_session_past_its_lifetime_and_records_that(state: Stat
 
 
 def test_what_is_given_up_waits_for_nothing(state: State) -> None:
-    state.slots.begin("a", spec="spec", member="keeper", idle_timeout=120, expires_at=3400)
+    begin(state)
     state.slots.lost("a", "no answer")
     keeper = upkeep(state, now=3401.0)
 
@@ -78,7 +82,7 @@ def test_a_lost_session_is_looked_for_from_when_it_was_lost(state: State) -> Non
 
     And an answer that is no answer does not say that there is none.
     """
-    state.slots.begin("a", spec="spec", member="keeper", idle_timeout=120, expires_at=3400)
+    begin(state)
     state.slots.lost("a", "no answer in time")
 
     class Nothing:
