@@ -41,12 +41,13 @@ def _end(run: Path, settings: Settings) -> None:
     with joining_lock():
         if members.any_alive(run / "members") or server_process.endpoint(run) is not None:
             return
+        old = time.time() - run.stat().st_mtime > _FORGET_SECONDS  # opening its tables makes it new
         path = database_path(run)
         # A local server took its sessions with it. Without a table no create was ever sent.
         nothing_left = not path.exists() or (run / "sandboxes").exists()
         readable = not nothing_left and of_this_version(path)
-        forgotten = not readable and time.time() - run.stat().st_mtime > _FORGET_SECONDS
-        if nothing_left or forgotten or (readable and not _slots_left(path)):
+        nothing_left = nothing_left or (not _slots_left(path) if readable else old)
+        if nothing_left:
             shutil.rmtree(run)
             return
     if readable and settings.backend == CLOUD and account.same(run, settings):
