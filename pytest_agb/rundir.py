@@ -6,8 +6,8 @@ Standard library only: the controller looks here at the end of every run, whethe
 
     <temp directory>/pytest-agb-<user id>/     mode 0700, ours
         joining.lock                           held while a process joins a run or removes its directory
-        ended-<run id>-<random>/               a run's directory that is being removed
-        set-aside-*/, notes/                   what could not be, and what to tell of it: `pool/aside.py`
+        ended_<run id>-<random>/               a run's directory that is being removed
+        set-aside_*/, notes/                   what could not be, and what to tell of it: `pool/aside.py`
         sweep.log                              what the process printed that looks after earlier runs
         <run id>/
             members/                           a locked file for each living process of the run
@@ -24,9 +24,9 @@ import stat
 import tempfile
 from pathlib import Path
 
-#: The names in the user's directory that are no run's, or begin as no run's does.
-ENDED = "ended-"
-SET_ASIDE = "set-aside-"
+#: The names in the directory that are no run's, or begin as none can: a run ID has no underscore.
+ENDED = "ended_"
+SET_ASIDE = "set-aside_"
 NOTES = "notes"
 
 

@@ -2,7 +2,7 @@
 
 In the user's directory, see `rundir`::
 
-    set-aside-<name>-<random>    what could not be removed
+    set-aside_<name>-<random>    what could not be removed
     notes/<key>.new              a line that nobody has been told yet
     notes/<key>.told             ... that the end of a run has told
 """
