@@ -246,5 +246,6 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
     if run == rundir.path(settings.run_id):  # else it is an earlier run's keeper itself
         from pytest_agb.pool import earlier  # which gives keepers to earlier runs
 
-        threading.Thread(target=earlier.start, args=(settings,), daemon=True).start()
+        # No daemon: the shortest run sees to it that the sweep begins.
+        threading.Thread(target=earlier.start, args=(settings,)).start()
     keeper.run()

@@ -18,7 +18,9 @@ from pytest_agb.local import isolation
 from pytest_agb.removal import remove_tree
 
 #: As Go's module cache.
-READ_ONLY = "import os; os.makedirs('ro/in'); open('ro/in/f', 'w'); os.chmod('ro/in', 0o555); os.chmod('ro', 0)"
+READ_ONLY = (
+    "import os; os.makedirs('ro/in'); open('ro/in/f', 'w'); os.chmod('ro/in', 0o555); os.chmod('ro', 0)"
+)
 #: Not longer than a path may be, and longer.
 DEEP = """
 import os
@@ -31,9 +33,7 @@ os.chdir(here)
 TREES = {"read-only": READ_ONLY, "deep": DEEP.format(depth=1500), "deeper": DEEP.format(depth=2500)}
 
 
-@pytest.fixture(
-    scope="module", params=[f"{way}-{user}" for way in ("landlock", "none") for user in USERS]
-)
+@pytest.fixture(scope="module", params=[f"{way}-{user}" for way in ("landlock", "none") for user in USERS])
 def on_disk(request: pytest.FixtureRequest) -> Iterator[tuple[Api, Path]]:
     """A server whose sessions have directories of this machine, and the place where they are."""
     way, user = request.param.split("-")
