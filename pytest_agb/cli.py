@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -180,6 +179,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     if sys.platform == "win32":
         return _refuse("the local backend runs on Linux and macOS; on Windows use WSL, or the AGB cloud")
+    from . import removal
     from .local import isolation, server, sessions
 
     try:
@@ -222,7 +222,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     except server.ServerError as error:
         return _refuse(str(error))
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        left = removal.remove_tree(directory)
+        if left is not None:
+            print(f"pytest-agb: {directory} could not be removed: {left}", file=sys.stderr, flush=True)
     return 0
 
 

@@ -6,6 +6,9 @@ Standard library only: the controller looks here at the end of every run, whethe
 
     <temp directory>/pytest-agb-<user id>/     mode 0700, ours
         joining.lock                           held while a process joins a run or removes its directory
+        ended_<run id>-<random>/               a run's directory that is being removed
+        set-aside_*/, notes/                   what could not be, and what to tell of it: `pool/aside.py`
+        sweep.log                              what the process printed that looks after earlier runs
         <run id>/
             members/                           a locked file for each living process of the run
             account.json                       which account's sessions these are, without the key
@@ -16,9 +19,15 @@ Standard library only: the controller looks here at the end of every run, whethe
 from __future__ import annotations
 
 import os
+import secrets
 import stat
 import tempfile
 from pathlib import Path
+
+#: The names in the directory that are no run's, or begin as none can: a run ID has no underscore.
+ENDED = "ended_"
+SET_ASIDE = "set-aside_"
+NOTES = "notes"
 
 
 class RunDirectoryError(OSError):
@@ -37,6 +46,22 @@ def _base() -> str:
 def path(run_id: str) -> Path:
     """The directory of a run, which may not exist yet."""
     return base() / run_id
+
+
+def is_run(name: str) -> bool:
+    """Whether a directory of that name in the user's is a run's, ended ones included."""
+    return name != NOTES and not name.startswith(SET_ASIDE)
+
+
+def retire(run: Path) -> Path:
+    """Give the directory of a run that is over another name, under which nobody joins; return its path.
+
+    Call it under the joining lock. What is removed after that may take its time.
+    """
+    if run.name.startswith(ENDED):
+        return run
+    # A run before may have had the same ID, and its directory still be there.
+    return run.rename(run.with_name(f"{ENDED}{run.name}-{secrets.token_hex(4)}"))
 
 
 def exists(run_id: str) -> bool:

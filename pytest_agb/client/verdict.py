@@ -92,7 +92,9 @@ def classify(http_status: int, code: str, text: str) -> type[errors.AGBError]:
         return errors.AuthenticationError
     if _THROTTLE.search(words):
         return errors.ThrottledError
-    if _QUOTA.search(words) or (_LIMIT.search(words) and not code.startswith("InvalidParam")):
+    if _QUOTA.search(words) or (
+        _LIMIT.search(words) and not code.startswith(("InvalidParam", "InternalError"))
+    ):
         return errors.QuotaError
     if http_status == 429:
         return errors.ThrottledError

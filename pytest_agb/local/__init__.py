@@ -13,5 +13,5 @@
     code        ... and interpreters
 
 What stands below the line imports the standard library only: it is loaded into a fresh interpreter
-with an empty environment, before any sandbox exists. Imports nothing else of ``pytest_agb``.
+with an empty environment, before any sandbox exists. Imports nothing else of ``pytest_agb`` but `removal`.
 """

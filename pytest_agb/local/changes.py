@@ -57,7 +57,7 @@ def _look(directory: str, path: str) -> dict[str, _State]:
         if entry.is_dir(follow_symlinks=False):
             found[name] = _DIRECTORY
         else:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # gone, or in a directory that may be read and not searched
                 info = entry.stat(follow_symlinks=False)
                 found[name] = (info.st_mtime_ns, info.st_ctime_ns, info.st_size, info.st_ino)
         if len(found) > MAX_ENTRIES:

@@ -15,6 +15,8 @@ import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from . import tree
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -117,7 +119,7 @@ class ContextFiles:
                 if not self._root.parent.is_dir():
                     raise ContextFileNotFoundError(f"the context of {key} was deleted meanwhile")
                 try:
-                    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                    tree.make_directories(str(target.parent))
                     part.replace(target)
                 except (FileExistsError, NotADirectoryError):
                     raise ContextFileError(f"a part of the path is a file already: {key}") from None

@@ -16,10 +16,11 @@ import fcntl
 import json
 import logging
 import secrets
-import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
+
+from pytest_agb.removal import remove_tree
 
 from .context_files import ContextFileNotFoundError, ContextFiles
 
@@ -85,7 +86,7 @@ class Contexts:
             raise ContextsError(
                 f"another server uses {directory}; end it, or give another --data-dir"
             ) from None
-        shutil.rmtree(directory / "incoming", ignore_errors=True)
+        _remove(directory / "incoming")
         for about in sorted(directory.glob("*/about.json")):
             self._load(about)
 
@@ -98,7 +99,7 @@ class Contexts:
             self.close()
             raise ContextsError(f"{about} can't be read ({error}); repair it or move it away") from error
         if context.internal:
-            shutil.rmtree(about.parent)  # its session went with the server that was here before us
+            _remove(about.parent)  # its session went with the server that was here before us
         else:
             self._contexts[context.context_id] = context
 
@@ -210,7 +211,7 @@ class Contexts:
         trash.parent.mkdir(mode=0o700, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             path.rename(trash)
-            await asyncio.to_thread(shutil.rmtree, trash)
+            await asyncio.to_thread(_remove, trash)
 
     # ------------------------------------------------------------------ recycling
 
@@ -250,3 +251,9 @@ class Contexts:
             except OSError as error:
                 logger.error("contexts can't be recycled: %s", error)
             await asyncio.sleep(_RECYCLE_SECONDS)
+
+
+def _remove(directory: Path) -> None:
+    left = remove_tree(directory)
+    if left is not None:
+        logger.warning("%s could not be removed: %s", directory, left)

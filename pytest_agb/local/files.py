@@ -6,7 +6,7 @@ makes it, with its parents), a move never overwrites.
 """
 
 # Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
-# ruff: noqa: PTH103, PTH108, PTH112, PTH114, PTH116, PTH117, PTH118, PTH119, PTH120
+# ruff: noqa: PTH108, PTH112, PTH114, PTH116, PTH117, PTH118, PTH119, PTH120
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import stat
 import time
 from typing import IO, TYPE_CHECKING, Any
 
-from . import search
+from . import search, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -283,7 +283,7 @@ def create_directory(place: Place, arguments: dict[str, Any]) -> str:
     """Make a directory and its parents; one that is there already is fine."""
     path = arguments["path"]
     with errors(path):
-        os.makedirs(place.resolve(path, making=True), exist_ok=True)
+        tree.make_directories(place.resolve(path, making=True))
     return f"created directory {path}"
 
 
@@ -316,6 +316,8 @@ def move_file(place: Place, arguments: dict[str, Any]) -> str:
             shutil.move(real_source, real_destination)
         except shutil.Error as error:
             raise FileToolError(f"{error}") from error
+        except RecursionError as error:  # from one file system to another it copies
+            raise FileToolError(f"too many directories in each other: {source}") from error
     return f"moved {source} to {destination}"
 
 

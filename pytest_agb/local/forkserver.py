@@ -20,12 +20,13 @@ import gc
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
 import time
 from typing import NoReturn
+
+from pytest_agb.removal import remove_tree
 
 from . import agent, cgroup, host, kernel, landlock, namespaces, processes, usage, wire
 from .limits import Limits, count_against, set_limits
@@ -63,6 +64,7 @@ class ForkServer:
         limits: dict[str, int],
     ) -> None:
         self._server = server
+        self._server_pid = os.getppid()
         self._isolation = isolation
         self._network = network
         self._directory = directory
@@ -186,7 +188,10 @@ class ForkServer:
             self._cgroups.close()
         # The server can't if it was killed.
         if self._remove:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            left = remove_tree(self._directory)
+            if left is not None and os.getppid() != self._server_pid:
+                line = f"pytest-agb: {self._directory} could not be removed: {left}"
+                print(line, file=sys.stderr, flush=True)
 
     # ------------------------------------------------------------------ new sandboxes
 

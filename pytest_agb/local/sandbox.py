@@ -6,18 +6,21 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb.removal import remove_tree
+
 from . import boot, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from pytest_agb.removal import Left
 
     from .limits import Limits
 
@@ -165,8 +168,10 @@ class ForkServerHandle:
         limits: Limits,
         network: str = "none",
         remove_directory: bool = False,
+        on_left: Callable[[Path, Left], None],
     ) -> None:
         self._directory = directory
+        self._on_left = on_left
         #: Whether the sandboxes' files are in directories of this machine.
         self._on_disk = isolation != "namespaces"
         # Where sandboxes mount their root. A new one: a server that was here before us may still be ending.
@@ -249,7 +254,9 @@ class ForkServerHandle:
 
     async def _remove(self, name: str) -> None:
         if self._on_disk:
-            await asyncio.to_thread(shutil.rmtree, self._directory / name, ignore_errors=True)
+            left = await asyncio.to_thread(remove_tree, self._directory / name)
+            if left is not None:
+                self._on_left(self._directory / name, left)
 
     async def _read(self) -> None:
         decoder = wire.Decoder()

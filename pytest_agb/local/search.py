@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import os
+
+from . import tree
 
 #: Matches that one search returns at most.
 MAX_MATCHES = 10_000
@@ -19,18 +22,9 @@ def find(directory: str, pattern: str, exclude: list[str]) -> list[str]:
     path, where ``**/`` stands for any number of directories. What an exclude pattern matches is left out,
     a directory with all that is in it. Links are not followed.
     """
-    found: list[str] = []
-    for parent, directories, names in os.walk(directory):
-        relative = os.path.relpath(parent, directory)
-        prefix = "" if relative == "." else relative + "/"
-        directories[:] = sorted(n for n in directories if not any(_matches(prefix + n, p) for p in exclude))
-        for name in sorted(names + directories):
-            path = prefix + name
-            if _matches(path, pattern) and not any(_matches(path, p) for p in exclude):
-                found.append(path)
-                if len(found) >= MAX_MATCHES:
-                    return sorted(found)
-    return sorted(found)
+    everything = tree.walk(directory, lambda path: not any(_matches(path, one) for one in exclude))
+    matching = (path for path, _ in everything if _matches(path, pattern))
+    return sorted(itertools.islice(matching, MAX_MATCHES))
 
 
 def _matches(path: str, pattern: str) -> bool:

@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import signal
 import socket
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pytest_agb.removal import Left
+
     from .contexts import Contexts
 
 logger = logging.getLogger("pytest_agb.local")
+
+
+def _say_what_is_left(directory: Path, left: Left) -> None:
+    print(f"pytest-agb: {directory} could not be removed: {left}", file=sys.stderr, flush=True)
+
 
 #: Seconds between two looks at `keep_running`.
 _WATCH_SECONDS = 0.25
@@ -53,6 +61,8 @@ class ServerConfig:
     network: str = "none"
     #: Whether the directory goes when the server does, however that ends.
     remove_directory: bool = False
+    #: Gets each directory of a session that could not be removed, and of it what the system refused first.
+    on_left: Callable[[Path, Left], None] = _say_what_is_left
     #: What each sandbox may use.
     limits: Limits = field(default_factory=Limits)
     #: Where contexts are kept, which outlive the server there. Without it they are in the data directory.
@@ -101,6 +111,7 @@ def serve(
             network=config.network,
             remove_directory=config.remove_directory,
             limits=config.limits,
+            on_left=config.on_left,
         )
         with contextlib.closing(fork_server):
             asyncio.run(_serve(config, listener, contexts, fork_server, on_ready, keep_running))

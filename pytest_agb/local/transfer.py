@@ -4,7 +4,7 @@ Callers of the API can't name these tools: `tools.check` does not know them.
 """
 
 # Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
-# ruff: noqa: PTH103, PTH105, PTH108, PTH118, PTH120
+# ruff: noqa: PTH105, PTH108, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def list_tree(place: Place, arguments: dict[str, Any]) -> str:
     found = []
     with errors(path):
         for name, entry in tree.walk(place.resolve(path)):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # gone, or in a directory that may be read and not searched
                 if entry.is_file(follow_symlinks=False):
                     info = entry.stat(follow_symlinks=False)
                     found.append((name, info.st_size, info.st_mtime_ns, info.st_mode))
@@ -62,7 +62,7 @@ def put_file(place: Place, arguments: dict[str, Any]) -> str:
                 mode, modified = done
                 os.fchmod(descriptor, mode & 0o777)
                 os.utime(descriptor, ns=(modified, modified))
-                os.makedirs(os.path.dirname(real), exist_ok=True)
+                tree.make_directories(os.path.dirname(real))
                 os.replace(part, real)
         except OSError:
             os.unlink(part)

@@ -1,7 +1,7 @@
-"""Walk a directory tree in a sandbox."""
+"""Walk a directory tree in a sandbox, and make one: however deep, without recursion."""
 
 # Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
-# ruff: noqa: PTH118
+# ruff: noqa: PTH102, PTH112, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
-def walk(directory: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def walk(
+    directory: str, takes: Callable[[str], bool] = lambda name: True
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield everything below ``directory`` with its path relative to it. Links are not followed.
 
-    What can't be read or is gone by then is left out.
+    What can't be read or is gone by then is left out, and so is what ``takes`` does not take, by that path:
+    a directory with all that is in it.
 
     Raises:
         OSError: ``directory`` itself can't be read.
@@ -32,6 +35,27 @@ def walk(directory: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         with entries:
             for entry in entries:
                 name = prefix + entry.name
+                if not takes(name):
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(f"{name}/")
                 yield name, entry
+
+
+def make_directories(path: str) -> None:
+    """Make a directory and those above it; one that is there already is fine. (`os.makedirs` recurses.)
+
+    Raises:
+        OSError: one can't be made.
+    """
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path.rstrip("/"))
+    for directory in reversed(missing):
+        try:
+            os.mkdir(directory)
+        except FileExistsError:
+            # Of a file on the way the next one tells; a directory somebody else has made meanwhile.
+            if directory == missing[0] and not os.path.isdir(directory):
+                raise

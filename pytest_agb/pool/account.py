@@ -38,13 +38,13 @@ def same(run: Path, settings: Settings) -> bool:
     """Whether the run's sessions were created on this host, under this endpoint and key."""
     try:
         recorded = json.loads((run / _FILE).read_text())
-    except (FileNotFoundError, ValueError):
+        return bool(
+            recorded["host"] == os.uname().nodename
+            and recorded["endpoint"] == settings.endpoint
+            and recorded["key_fingerprint"] == _fingerprint(settings, recorded["salt"])
+        )
+    except (OSError, ValueError, TypeError, KeyError):
         return False  # it died before it had a session, or is not ours to understand
-    return bool(
-        recorded["host"] == os.uname().nodename
-        and recorded["endpoint"] == settings.endpoint
-        and recorded["key_fingerprint"] == _fingerprint(settings, recorded["salt"])
-    )
 
 
 def _fingerprint(settings: Settings, salt: str) -> str:

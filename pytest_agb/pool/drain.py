@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_agb import labels as label_rules
 from pytest_agb import rundir
 from pytest_agb.client import AGB, AGBError
-from pytest_agb.pool import keeper, members, server_process, supply
+from pytest_agb.pool import aside, keeper, members, server_process, supply
 from pytest_agb.pool.process import Process, RunIsOverError
 from pytest_agb.pool.slots import Slot, SlotState
 from pytest_agb.settings import LOCAL, Settings
@@ -47,6 +47,8 @@ class Summary:
     keeper_log: str = ""
     #: Whether remote workers had sessions too, which only the listing tells anything of.
     elsewhere: bool = False
+    #: What else people should know, of earlier runs too: of what could not be removed, say.
+    notes: tuple[str, ...] = ()
 
 
 def drain(
@@ -105,6 +107,7 @@ def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: f
             depth=facts.get(supply.DEPTH),
             times=tuple(json.loads(times)) if times else None,
             keeper_log=process.keeper_log(),
+            notes=tuple(aside.take_notes()),
         )
     finally:
         rundir.path(settings.run_id).joinpath(keeper.REPORTED).touch()

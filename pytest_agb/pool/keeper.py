@@ -7,16 +7,17 @@ everything is, and then the keeper leaves.
 
 from __future__ import annotations
 
-import shutil
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb import rundir
 from pytest_agb.client import AGB
-from pytest_agb.pool import members, server_process
+from pytest_agb.pool import aside, members, server_process
 from pytest_agb.pool.background import Background, joining_lock
 from pytest_agb.pool.jobs import Jobs
 from pytest_agb.pool.state import State
@@ -183,6 +184,7 @@ class Keeper:
 
     def _leave(self) -> bool:
         """Leave the run, and take its directory away if it is not needed; false if somebody has joined."""
+        ended = None
         with joining_lock():
             if self._other_members.any():
                 return False
@@ -192,7 +194,9 @@ class Keeper:
             self.abandon()
             # A local server takes the directory away itself, when it sees that the keeper has left.
             if nothing_left and server_process.endpoint(self._run) is None:
-                shutil.rmtree(self._run)
+                ended = rundir.retire(self._run)
+        if ended is not None:
+            aside.remove(ended)
         return True
 
 
@@ -235,7 +239,13 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
     durations = KeeperSettings()
     if payload["linger_seconds"] is not None:
         durations = replace(durations, linger_seconds=payload["linger_seconds"])
-    keeper = Keeper(run, Settings.from_wire(payload["settings"]), durations=durations)
+    settings = Settings.from_wire(payload["settings"])
+    keeper = Keeper(run, settings, durations=durations)
     place.ready({})
     report({})
+    if run == rundir.path(settings.run_id):  # else it is an earlier run's keeper itself
+        from pytest_agb.pool import earlier  # which gives keepers to earlier runs
+
+        # No daemon: the shortest run sees to it that the sweep begins.
+        threading.Thread(target=earlier.start, args=(settings,)).start()
     keeper.run()

@@ -94,7 +94,7 @@ def is_locked(path: Path) -> bool:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    descriptor = os.open(path, os.O_WRONLY)
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # a pipe that somebody has put there has no end
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # POSIX allows either for "held by another"

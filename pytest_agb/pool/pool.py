@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_agb import detach, rundir
 from pytest_agb import labels as label_rules
+from pytest_agb import rundir
 from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError, Session
 from pytest_agb.labels import RunLabels
-from pytest_agb.pool import earlier, spec
+from pytest_agb.pool import spec
 from pytest_agb.pool.process import Process
 from pytest_agb.pool.run_agb import RunAGB
 from pytest_agb.pool.slots import IllegalTransitionError
@@ -169,9 +169,6 @@ class Pool:
             if self._own is None or self._own.pid != os.getpid():
                 try:
                     self._own = Process(self._settings, self._role)
-                    earlier.sweep(self._settings)
-                except detach.DetachError as error:
-                    raise AGBError(f"sessions of an earlier run can't be deleted: {error}") from error
                 except rundir.RunDirectoryError as error:
                     raise AGBError(str(error)) from error
             return self._own

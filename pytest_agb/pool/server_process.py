@@ -6,12 +6,11 @@ It lives by the run's membership and not by the process that started it, which m
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb import detach
-from pytest_agb.pool import members
+from pytest_agb import detach, rundir
+from pytest_agb.pool import aside, members
 from pytest_agb.pool.background import Background, joining_lock
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
         with joining_lock():  # nobody joins between the look and the removal
             if members.any_alive(run / "members"):
                 return True
-            ended.append(run.rename(run.with_name(f"ended-{run.name}")))
+            ended.append(rundir.retire(run))
         return False
 
     config = ServerConfig(
@@ -81,7 +80,8 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
         isolation=payload["isolation"],
         network=payload["network"],
         data_directory=sandboxes,
+        on_left=aside.set_aside,
     )
     serve(config, on_ready=ready, keep_running=keep_running)
     for directory in ended:
-        shutil.rmtree(directory)
+        aside.remove(directory)

@@ -58,6 +58,7 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
         what = " and ".join([*["kept"] * bool(summary.kept), *["left"] * bool(left)])
         life = f" (without a call each ends after {settings.idle_timeout} s)" if left else ""
         said.append(f"agb: to delete what is {what}: pytest-agb sweep --run {settings.run_id}{life}")
+    said += [f"agb: {note}" for note in summary.notes]
     return said
 
 
