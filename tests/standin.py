@@ -83,6 +83,8 @@ class StandIn:
         label_lag_seconds: float = 0.0,
     ) -> None:
         self.images = set(images)
+        #: Images of which no session is made, and the refusal.
+        self.refused_images: dict[str, RefusedError] = {}
         #: Sessions that one account may have; ``None`` for no limit.
         self.max_sessions = max_sessions
         #: From a release to the session's end; the status is DELETING until then.
@@ -216,6 +218,8 @@ class StandIn:
 
     def _create(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
         image = given.get("imageId", "")
+        if image in self.refused_images:
+            raise self.refused_images[image]
         if image not in self.images:
             raise RefusedError(400, "InvalidImage.NotFound", f"Image [{image}] is not found")
         if self.max_sessions is not None and len(self.live_sessions(api_key)) >= self.max_sessions:

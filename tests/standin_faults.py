@@ -18,6 +18,8 @@ Fault = Literal[
     "html_502",
     "not_json",
     "401",
+    "400_key",  # the key is refused by code
+    "403",
     "429",  # with `Retry-After: retry_after`
     "500_after",  # it was done, the answer says 500
     "503",
@@ -40,6 +42,8 @@ PAGES: dict[Fault | None, HttpReply] = {
 BROKE = RefusedError(500, "InternalError", "Something broke")
 REFUSALS: dict[Fault | None, RefusedError] = {
     "401": RefusedError(401, "InvalidApiKey", "The API key is invalid"),
+    "400_key": RefusedError(400, "InvalidApiKey", "The API key is invalid"),
+    "403": RefusedError(403, "AccessDenied", "Not for you"),
     "429": RefusedError(429, "Throttling.User", "Too many requests"),
     "503": RefusedError(503, "ServiceUnavailable", "The service is unavailable"),
 }

@@ -15,6 +15,7 @@ from pytest_agb.client.errors import (
     AuthenticationError,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
     ProtocolError,
 )
 from pytest_agb.client.params import CreateSessionParams
@@ -297,7 +298,7 @@ class AGB:
                 if self.is_gone(session_id):
                     return
                 trouble = None
-            except AuthenticationError:
+            except (AuthenticationError, PermissionDeniedError):
                 raise
             except AGBError as error:  # the release is accepted; one bad answer later changes nothing
                 trouble = error

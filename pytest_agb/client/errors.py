@@ -3,8 +3,9 @@
 ::
 
     AGBError
-    ├── AuthenticationError        wrong key, no permission, account not in good standing
+    ├── AuthenticationError        the service does not accept the key, for anything
     │   └── MissingKeyError        no key at all (also a ValueError)
+    ├── PermissionDeniedError      not allowed, though nothing is wrong with the key as such
     ├── NotFoundError              no such session: deleted, released, or another account's
     │   └── ImageNotFoundError     a create was refused for its image
     ├── QuotaError                 the account has as many sessions as it may have
@@ -96,7 +97,7 @@ def _rebuild(cls: type[AGBError], message: str, state: dict[str, object]) -> AGB
 
 
 class AuthenticationError(AGBError):
-    """The service does not accept this key, or not for this."""
+    """The service does not accept this key: a 401, or a code that says so. No other call will do better."""
 
     default_hint = "Check AGB_API_KEY and the account's state in the console, https://agb.cloud/console"
 
@@ -108,6 +109,12 @@ class MissingKeyError(AuthenticationError, ValueError):
         "Set AGB_API_KEY in the environment or in .env, or pass api_key=...; "
         "keys are made in the console, https://agb.cloud/console"
     )
+
+
+class PermissionDeniedError(AGBError):
+    """This is not allowed; other calls of the same key may be. Also a session's own token is refused so."""
+
+    default_hint = "Check what AGB_API_KEY's account may do in the console, https://agb.cloud/console"
 
 
 class NotFoundError(AGBError):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 
-from pytest_agb.client import errors, verdict
+from pytest_agb.client import errors, own_words, verdict
 from pytest_agb.client.transport import is_loopback
+from pytest_agb.client.wire import redact
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -62,23 +64,29 @@ def messages(
             while True:
                 yield connection.recv(max(0.0, end - time.monotonic()))
     except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
-        failure = _explain(error, purpose, access.url, sent, limit)
+        failure = _explain(error, purpose, access, sent, limit)
     if failure is not None:  # raised out here: the library's own frames hold the token
         raise failure
 
 
-def _explain(error: Exception, purpose: str, url: str, sent: bool, limit: float) -> errors.AGBError:
+def _explain(
+    error: Exception, purpose: str, access: StreamAccess, sent: bool, limit: float
+) -> errors.AGBError:
     from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 
-    where = url.partition("?")[0]
+    where = access.url.partition("?")[0]
     failed = f"Could not {purpose}: "
     if isinstance(error, TimeoutError):
         what = "no end of the program from" if sent else "no connection to"
         return errors.AGBTimeoutError(f"{failed}{what} {where} within {limit:g} s", maybe_executed=sent)
     if isinstance(error, InvalidStatus):
         status, body = error.response.status_code, error.response.body or b""
-        text = " ".join(bytes(body).decode("utf-8", "replace").split())[:120]
-        kind = verdict.classify(status, "", text)
+        said = " ".join(bytes(body).decode("utf-8", "replace").split())
+        words = own_words.without(said, [access.url, where, urlsplit(where).path, urlsplit(where).netloc])
+        kind = verdict.classify(status, "", words)
+        if kind is errors.AuthenticationError:  # it is the session's token that is refused
+            kind = errors.PermissionDeniedError
+        text = redact(said, access.token.reveal(), "token")[:120]
         return kind(f"{failed}{where} refuses the stream: {text or 'no reason given'}", http_status=status)
     if isinstance(error, InvalidURI):
         return errors.ProtocolError(f"{failed}the service names no WebSocket's address but {where!r}")

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -158,22 +159,21 @@ class Transport:
             failure = errors.InvalidRequestError(f"Could not {request.purpose}: {self.redact(str(error))}")
         if failure is not None:  # raised out here: httpx's exception holds the request, and with it the key
             raise failure
-        answer = request.read(self._read(request, response))
-        refusal = request.judge(request, answer)
-        if refusal is not None:
-            raise refusal
+        answer = self._read(request, response)
+        if isinstance(answer, errors.AGBError):
+            raise answer
         return answer
 
-    def _read(self, request: wire.Request, response: httpx.Response) -> wire.Answer:
+    def _read(self, request: wire.Request, response: httpx.Response) -> wire.Answer | errors.AGBError:
         if response.is_redirect:
             location = self.redact(response.headers.get("location", "").partition("?")[0])
-            raise errors.ProtocolError(
+            return errors.ProtocolError(
                 f"Could not {request.purpose}: {request.url or self.endpoint} redirects to {location}",
                 http_status=response.status_code,
                 hint="Set AGB_ENDPOINT to the address that answers itself",
             )
         return wire.read_answer(
-            request,
+            replace(request, url=request.url or self.endpoint),  # an answer may quote its address, too
             response.status_code,
             response.content,
             response.headers.get("x-request-id", ""),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client import errors
@@ -28,6 +28,11 @@ class Repeat(enum.Enum):
     ALWAYS = "always"
 
 
+#: Takes secrets out of a JSON value. A function, since a string would show up among the local variables of a
+#: traceback.
+Hide = Callable[[Any], Any]
+
+
 @dataclass(frozen=True)
 class Answer:
     """A JSON object that came back, whatever it says."""
@@ -36,6 +41,8 @@ class Answer:
     payload: Mapping[str, Any] = field(repr=False)
     request_id: str = ""
     retry_after: float | None = None
+    #: What is kept of an answer, in an error for example, goes through this.
+    hide: Hide = field(default=lambda value: value, repr=False)
 
     @property
     def data(self) -> Any:
@@ -58,10 +65,7 @@ class Answer:
         return text_of(self.payload.get("message"))
 
 
-#: Takes secrets out of a JSON value. A function, since a string would show up among the local variables of a
-#: traceback.
-Hide = Callable[[Any], Any]
-
+#: Sees the answer as it came, secrets too: with them taken out, a key of one letter leaves no word whole.
 Judge = Callable[["Request", Answer], "errors.AGBError | None"]
 
 
@@ -93,23 +97,26 @@ def read_answer(
     request_id: str = "",
     retry_after: float | None = None,
     hide: Hide = lambda value: value,
-) -> Answer:
-    """Read a response's body; of anything that failed, only what ``hide`` makes of it is kept.
+) -> Answer | errors.AGBError:
+    """Read a response's body and judge it; of anything that failed, only what ``hide`` makes of it is kept.
 
-    Raises:
-        AGBError: the body is not the API's JSON object.
+    An error is returned and not raised: it would carry the body, among the local variables of its traceback.
     """
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
         payload = None
     if not isinstance(payload, dict) or not payload.keys() & {"success", "code", "data", "requestId"}:
-        raise _not_the_api(request, http_status, _start_of(body, hide), request_id, retry_after)
-    if not _all_is_well(http_status, payload):
-        payload = hide(payload)
+        return _not_the_api(request, http_status, _start_of(body, hide), hide(request_id), retry_after)
     if "requestId" in payload:
         request_id = text_of(payload["requestId"])
-    return Answer(http_status, payload, hide(request_id), retry_after)
+    answer = Answer(http_status, payload, request_id, retry_after, hide)
+    refusal = request.judge(request, request.read(answer))
+    if refusal is not None:
+        return refusal
+    if not _all_is_well(http_status, payload):
+        payload = hide(payload)
+    return request.read(replace(answer, payload=payload, request_id=hide(request_id)))
 
 
 def redact(value: Any, secret: str, name: str = "API key") -> Any:
@@ -125,10 +132,15 @@ def redact(value: Any, secret: str, name: str = "API key") -> Any:
     return value
 
 
+def key_refused(request: Request) -> type[errors.AGBError]:
+    """The error for a 401. What a session's own token does not open says nothing of the API key."""
+    return errors.AuthenticationError if request.token is None else errors.PermissionDeniedError
+
+
 def _not_the_api(
     request: Request, http_status: int, start: str, request_id: str, retry_after: float | None
 ) -> errors.AGBError:
-    kinds = {401: errors.AuthenticationError, 403: errors.AuthenticationError, 429: errors.ThrottledError}
+    kinds = {401: key_refused(request), 403: errors.PermissionDeniedError, 429: errors.ThrottledError}
     kind: type[errors.AGBError] = kinds.get(http_status, errors.ProtocolError)
     if http_status >= 500 or http_status == 407:
         kind = errors.UnavailableError

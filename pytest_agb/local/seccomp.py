@@ -1,4 +1,4 @@
-"""A filter of system calls, for what Landlock has no rule for: sockets, and memory that no process holds.
+"""A filter of system calls, for what Landlock has no rule for: sockets, and what the kernel holds by number.
 
 The filter is a program of the kernel's classic packet filter, over `struct seccomp_data` (seccomp(2)): the
 number of the call at offset 0, the architecture at 4.
@@ -32,14 +32,30 @@ class _Machine:
     seccomp: int
     socket: int
     truncate: int
-    #: shmget, semget, msgget: what they make outlives its processes.
-    system_v: tuple[int, int, int]
+    #: All calls on what is no file and belongs to no process: an ID, a name or a serial number opens another
+    #: process's, and what is made outlives its maker.
+    #: shmget, shmat, shmctl, shmdt; semget, semop, semctl, semtimedop; msgget, msgsnd, msgrcv, msgctl.
+    system_v: tuple[int, ...]
+    #: mq_open, mq_unlink; the others take a descriptor.
+    message_queues: tuple[int, ...]
+    #: add_key, request_key, keyctl.
+    keys: tuple[int, ...]
 
 
 _MACHINES = {
-    "x86_64": _Machine(0xC000003E, 317, 41, 76, (29, 64, 68)),
-    "aarch64": _Machine(0xC00000B7, 277, 198, 45, (194, 190, 186)),
-}
+    "x86_64": _Machine(
+        0xC000003E, 317, 41, 76,
+        system_v=(29, 30, 31, 67, 64, 65, 66, 220, 68, 69, 70, 71),
+        message_queues=(240, 241),
+        keys=(248, 249, 250),
+    ),
+    "aarch64": _Machine(
+        0xC00000B7, 277, 198, 45,
+        system_v=(194, 196, 195, 197, 190, 193, 191, 192, 186, 189, 188, 187),
+        message_queues=(180, 181),
+        keys=(217, 218, 219),
+    ),
+}  # fmt: skip
 _IO_URING_SETUP = 425  # on every architecture; makes sockets without a call that could be filtered
 
 
@@ -59,7 +75,8 @@ def confine(*, network: bool, truncate: bool) -> None:
         KeyError: see `available`.
     """
     machine = _MACHINES[platform.machine()]
-    refused = {_IO_URING_SETUP: errno.ENOSYS, **dict.fromkeys(machine.system_v, errno.ENOSYS)}
+    by_number = (*machine.system_v, *machine.message_queues, *machine.keys)
+    refused = dict.fromkeys((_IO_URING_SETUP, *by_number), errno.ENOSYS)
     if not network:
         refused[machine.socket] = errno.EACCES
     if not truncate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pytest_agb.client import AGBError, errors
+from pytest_agb.client import AGBError, AuthenticationError, ImageNotFoundError, errors
 
 
 def write(error: AGBError) -> str:
@@ -28,3 +28,25 @@ def read(text: str, remark: str = "") -> AGBError:
     message = values.pop("message")
     found: AGBError = kind(f"{message} ({remark})" if remark else message, **values)
     return found
+
+
+#: The subject of what the service refuses to the key, whatever is asked for.
+_ACCOUNT = "account"
+
+
+def subject(error: AGBError, image: str) -> str | None:
+    """What the refusal of a create of ``image`` is remembered for; ``None`` where the next may do better."""
+    if isinstance(error, AuthenticationError):
+        return _ACCOUNT
+    if isinstance(error, ImageNotFoundError):
+        return _of(image)
+    return None
+
+
+def subjects(image: str) -> tuple[str, str]:
+    """All for which a refusal of a create of ``image`` may be remembered."""
+    return _ACCOUNT, _of(image)
+
+
+def _of(image: str) -> str:
+    return f"image:{image}"

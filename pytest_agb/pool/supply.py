@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.client import (
     AGBError,
-    AuthenticationError,
-    ImageNotFoundError,
     QuotaError,
     RefusedError,
     SessionResult,
     ThrottledError,
     UnavailableError,
 )
+from pytest_agb.client.verdict import blames_what_was_sent
 from pytest_agb.labels import RunLabels, expires_at
 from pytest_agb.pool import plan, refusals, spec
 from pytest_agb.pool.pressure import Pressure
@@ -99,7 +98,7 @@ class Supply:
         if situation.total + len(decided.create) > self._pressure.sure(self._kept()):
             self._pressure.tried(now)
         for wanted in decided.create:
-            if self._state.facts.refusal("account", f"image:{spec.image(wanted)}") is None:
+            if self._state.facts.refusal(*refusals.subjects(spec.image(wanted))) is None:
                 self._create(wanted)
 
     def unfindable(self, slot: str) -> None:
@@ -217,10 +216,9 @@ class Supply:
             self._state.slots.lost(slot, f"the answer to its create was lost: {error.message}")
         else:
             self._state.slots.gone(slot, note=error.message)
-        if isinstance(error, ImageNotFoundError):
-            self._state.facts.remember_refusal(f"image:{spec.image(wanted)}", text)
-        elif isinstance(error, AuthenticationError):
-            self._state.facts.remember_refusal("account", text)
+        refused = refusals.subject(error, spec.image(wanted))
+        if refused is not None:
+            self._state.facts.remember_refusal(refused, text)
         elif self._is_quota(error):
             self._pressure.refused(self._live(), now, error.message, error.retry_after)
             self._publish(PRESSURE, str(error))
@@ -240,8 +238,9 @@ class Supply:
         sent, because other sessions live."""
         if isinstance(error, (QuotaError, ThrottledError)):
             return True
-        blames_us = error.code.startswith(("InvalidParam", "Missing"))
-        return type(error) is RefusedError and not blames_us and self._live() > self._kept()
+        if type(error) is not RefusedError or blames_what_was_sent(error.code):
+            return False
+        return self._live() > self._kept()
 
     def _live(self) -> int:
         """How many sessions of this run on this host the account may count now."""

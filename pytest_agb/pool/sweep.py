@@ -19,6 +19,7 @@ from pytest_agb.client import (
     AGB,
     AGBError,
     AGBTimeoutError,
+    AuthenticationError,
     ClientSettings,
     NotFoundError,
     Session,
@@ -302,8 +303,8 @@ class _Sweep:
             self._note_failure(session_id, session, error)
 
     def _note_failure(self, session_id: str, session: FoundSession | None, error: AGBError) -> None:
-        if error.http_status == 401:
-            raise error  # the key itself: no other session will do better
+        if isinstance(error, AuthenticationError):
+            raise error  # no other session will do better
         throttled = isinstance(error, ThrottledError)
         unreachable = isinstance(error, (UnavailableError, AGBTimeoutError))
         patience = self._settings.throttled_patience_seconds if throttled else self._settings.patience_seconds

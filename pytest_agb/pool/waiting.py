@@ -37,6 +37,7 @@ class Waiting:
         self._settings = settings
         self._state = process.state
         self._wanted = wanted
+        self._image = spec.image(wanted)
         self._on_wait = on_wait
 
     def run(self, *, user: str, unit: str) -> Slot:
@@ -60,11 +61,14 @@ class Waiting:
         try:
             self._process.client()
         except AGBError as error:
-            self._state.facts.remember_refusal("account", refusals.write(error))
+            # A local server or a keeper that did not start this time may do so for the next test.
+            refused = refusals.subject(error, self._image)
+            if refused is not None:
+                self._state.facts.remember_refusal(refused, refusals.write(error))
             raise
 
     def _raise_if_refused(self) -> None:
-        refused = self._state.facts.refusal("account", f"image:{spec.image(self._wanted)}")
+        refused = self._state.facts.refusal(*refusals.subjects(self._image))
         if refused is not None:
             raise refusals.read(refused, "the answer to an earlier test of this run")
 
@@ -95,7 +99,7 @@ class Waiting:
         error = self._state.leases.error(want)
         if error is not None:
             raise refusals.read(error)
-        refused = self._state.facts.refusal("account", f"image:{spec.image(self._wanted)}")
+        refused = self._state.facts.refusal(*refusals.subjects(self._image))
         if refused is not None:
             raise refusals.read(refused)
         most = self._settings.max_sessions

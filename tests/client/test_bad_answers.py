@@ -17,16 +17,14 @@ from pytest_agb import (
     AuthenticationError,
     CreateSessionParams,
     ImageNotFoundError,
-    NotFoundError,
     ProtocolError,
     QuotaError,
-    RefusedError,
     ThrottledError,
     ToolError,
     UnavailableError,
 )
 from pytest_agb.client import calls
-from pytest_agb.client.wire import Request, read_answer
+from pytest_agb.client.wire import read_answer
 
 if TYPE_CHECKING:
     from standin_clock import Sleeps
@@ -127,44 +125,8 @@ def test_an_error_says_which_request_it_was(agb: AGB) -> None:
     assert "request ID REQUEST-1" in str(result.error)
 
 
-CREATE = calls.create_session(IMAGE, {}, 60, None)
 STATUS = calls.get_status("session-1")
-INFO = calls.get_info("session-1")
 TOOL = calls.call_tool("session-1", "shell", {}, 1)
-
-
-@pytest.mark.parametrize(
-    ("request_", "status", "code", "message", "kind"),
-    [
-        (CREATE, 200, "", "account status is invalid: CEASED", AuthenticationError),
-        (STATUS, 403, "AccessDenied", "no", AuthenticationError),
-        (CREATE, 200, "InvalidImageId", "Image id is invalid", ImageNotFoundError),
-        (CREATE, 400, "", "image x not found", ImageNotFoundError),
-        (CREATE, 429, "", "", ThrottledError),
-        (CREATE, 400, "Throttling.User", "Request was denied due to user flow control", ThrottledError),
-        (CREATE, 429, "", "rate limit exceeded", ThrottledError),
-        (CREATE, 200, "", "You have reached the concurrency maximum", QuotaError),
-        (CREATE, 400, "", "Account limits exceeded", QuotaError),
-        (CREATE, 400, "InvalidParameter.Timeout", "timeout exceeds 3600", RefusedError),
-        (CREATE, 500, "InternalError", "oops", UnavailableError),
-        (STATUS, 404, "", "gone", NotFoundError),
-        (STATUS, 200, "InvalidSession.NotFound", "Resource [Session] is not found", NotFoundError),
-        (INFO, 200, "", "Session not found", NotFoundError),
-        (TOOL, 200, "InvalidSession.NotFound", "Resource [Session] is not found", NotFoundError),
-        (TOOL, 200, "", "file not found: /a", ToolError),
-        (TOOL, 200, "", "line limit exceeded", ToolError),
-        (TOOL, 401, "InvalidApiKey", "wrong", AuthenticationError),
-        (STATUS, 200, "Whatever", "no", RefusedError),
-    ],
-)
-def test_refusals_are_told_apart(
-    request_: Request, status: int, code: str, message: str, kind: type[AGBError]
-) -> None:
-    body = f'{{"success": false, "code": "{code}", "message": "{message}"}}'.encode()
-
-    error = request_.judge(request_, read_answer(request_, status, body))
-
-    assert type(error) is kind
 
 
 def test_what_a_tool_says_is_no_news_of_the_account() -> None:
@@ -172,7 +134,7 @@ def test_what_a_tool_says_is_no_news_of_the_account() -> None:
     data = {"isError": True, "content": [{"type": "text", "text": text}]}
     body = json.dumps({"success": True, "message": "ok", "data": data}).encode()
 
-    error = TOOL.judge(TOOL, read_answer(TOOL, 200, body))
+    error = read_answer(TOOL, 200, body)
 
     assert type(error) is ToolError
     assert error.message == text
@@ -183,5 +145,4 @@ def test_what_a_tool_says_is_no_news_of_the_account() -> None:
 )
 @pytest.mark.parametrize("status", [200, 404])
 def test_what_is_not_the_apis_is_no_answer(body: bytes, status: int) -> None:
-    with pytest.raises(ProtocolError):
-        read_answer(STATUS, status, body)
+    assert type(read_answer(STATUS, status, body)) is ProtocolError

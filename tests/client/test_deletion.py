@@ -5,10 +5,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from standin import IMAGE, StandIn
 
-from pytest_agb import AGB, AGBTimeoutError, CreateSessionParams, InvalidRequestError, NotFoundError, Session
+from pytest_agb import (
+    AGB,
+    AGBError,
+    AGBTimeoutError,
+    AuthenticationError,
+    CreateSessionParams,
+    InvalidRequestError,
+    NotFoundError,
+    PermissionDeniedError,
+    Session,
+)
 
 if TYPE_CHECKING:
     from standin_clock import Sleeps
+    from standin_faults import Fault
 
 STATUS = "/mcp/getSessionInfo"
 RELEASE = "/mcp/releaseSessionAsync"
@@ -59,6 +70,19 @@ def test_deleting_what_is_gone_is_a_success(service: StandIn, agb: AGB, session:
 
     assert agb.delete(session).success
     assert agb.release(session.session_id).success
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [("401", AuthenticationError), ("400_key", AuthenticationError), ("403", PermissionDeniedError)],
+)
+def test_who_may_not_ask_whether_it_is_gone_does_not_ask_on(
+    service: StandIn, agb: AGB, session: Session, fault: Fault, kind: type[AGBError]
+) -> None:
+    service.fault(STATUS, fault)
+
+    assert type(agb.delete(session).error) is kind
+    assert service.count(STATUS) == 1
 
 
 def test_release_does_not_wait(service: StandIn, agb: AGB, session: Session) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from standin import IMAGE, StandIn, ToolError
 
-from pytest_agb import AGB, AuthenticationError, CreateSessionParams, NotFoundError, Session
+from pytest_agb import AGB, CreateSessionParams, NotFoundError, PermissionDeniedError, Session
 from pytest_agb import ToolError as ClientToolError
 from pytest_agb.client.secret import Secret
 from pytest_agb.client.wire import Answer
@@ -118,7 +118,7 @@ def test_the_token_is_not_shown(linked: Session) -> None:
     assert "token-secret" not in repr([linked, vars(linked)])
     linked._direct_link = replace(link, token=Secret("token-secret-of-another"))
 
-    with pytest.raises(AuthenticationError, match=r"The token \[token\] is not the session's") as caught:
+    with pytest.raises(PermissionDeniedError, match=r"The token \[token\] is not the session's") as caught:
         read(linked)
 
     for frame in traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack:

@@ -9,8 +9,8 @@ import pytest
 from standin import IMAGE, StandIn
 
 from pytest_agb import AGB, AGBError, CreateSessionParams
-from pytest_agb.client import calls
-from pytest_agb.client.wire import read_answer
+from pytest_agb.client import calls, verdict
+from pytest_agb.client.wire import Answer, read_answer
 
 if TYPE_CHECKING:
     from standin_clock import Sleeps
@@ -80,13 +80,16 @@ def test_a_create_that_was_not_sent_has_made_none() -> None:
 def test_an_answer_with_a_session_id_has_made_a_session(status: int, body: bytes) -> None:
     request = calls.create_session(IMAGE, {}, 60, None)
 
-    assert request.judge(request, read_answer(request, status, body)) is None
+    answer = read_answer(request, status, body)
+
+    assert isinstance(answer, Answer)
+    assert verdict.created_session_id(answer) == "s-1"
 
 
 def test_a_success_without_a_session_id_is_doubtful() -> None:
     request = calls.create_session(IMAGE, {}, 60, None)
 
-    error = request.judge(request, read_answer(request, 200, b'{"success": true, "data": {}}'))
+    error = read_answer(request, 200, b'{"success": true, "data": {}}')
 
     assert isinstance(error, AGBError)
     assert error.maybe_executed

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from standin import IMAGE, StandIn, ToolError
+from standin_http import HttpReply, HttpRequest, HttpServer
 
 from pytest_agb import AGB, AGBError, CreateSessionParams, Session
 from pytest_agb.client import calls
@@ -53,10 +55,10 @@ def test_a_key_in_a_page_is_blotted_out_before_the_page_is_cut() -> None:
     page = f"<html>{'x' * 100}{KEY}".encode()
     request = calls.get_status("session-1")
 
-    with pytest.raises(AGBError) as caught:
-        read_answer(request, 200, page, hide=lambda value: redact(value, KEY))
+    error = read_answer(request, 200, page, hide=lambda value: redact(value, KEY))
 
-    assert "ako-" not in str(caught.value)
+    assert isinstance(error, AGBError)
+    assert "ako-" not in f"{error} {vars(error)}"
 
 
 def test_a_key_in_a_tools_error_is_blotted_out(service: StandIn, session: Session) -> None:
@@ -71,6 +73,47 @@ def test_a_key_in_a_tools_error_is_blotted_out(service: StandIn, session: Sessio
     for result in (session.command.execute("x"), session.code.run("x", "python")):
         assert "[API key]" in result.error_message
         assert service.api_key not in repr(result)
+
+
+class _Repeating:
+    """A server that repeats the key wherever it can, in a refusal of this status or in a page."""
+
+    def __init__(self, status: int, *, page: bool) -> None:
+        self._status, self._page = status, page
+
+    def __call__(self, request: HttpRequest) -> HttpReply:
+        told = f"for {request.headers['authorization'].removeprefix('Bearer ')}"
+        payload = {"success": False, "code": f"No.{told}", "message": told, "requestId": told}
+        payload["data"] = {"errMsg": told, "content": [{"type": "text", "text": told}], "isError": True}
+        body = f"<html>{told}</html>" if self._page else json.dumps(payload)
+        return HttpReply(self._status, body.encode(), {"x-request-id": told})
+
+
+@pytest.mark.parametrize("page", [False, True], ids=["refusal", "page"])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 429, 500])
+def test_a_key_that_is_repeated_is_kept_nowhere(status: int, page: bool, sleeps: Sleeps) -> None:
+    """What is judged holds it; what is raised does not, nor the local variables on the way."""
+    server = HttpServer(_Repeating(status, page=page))
+    agb = AGB(KEY, f"http://127.0.0.1:{server.port}", sleep=sleeps)
+    requests = [
+        calls.create_session(IMAGE, {}, 60, None),
+        calls.get_info("session-1"),
+        calls.get_status("session-1"),
+        calls.call_tool("session-1", "shell", {}, 1),
+    ]
+    try:
+        for request in requests:
+            with pytest.raises(AGBError) as caught:
+                agb.send(request)
+
+            error = caught.value
+            assert KEY not in f"{error} {error!r} {error.args} {vars(error)} {pickle.dumps(error)!r}"
+            assert "[API key]" in error.message
+            frames = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+            assert KEY not in "".join(str(frame.locals) for frame in frames if "pytest_agb" in frame.filename)
+    finally:
+        agb.close()
+        server.close()
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "html", "503"])

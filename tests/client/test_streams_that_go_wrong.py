@@ -18,8 +18,8 @@ from pytest_agb import (
     AGB,
     AGBError,
     AGBTimeoutError,
-    AuthenticationError,
     CodeExecutionResult,
+    PermissionDeniedError,
     ProtocolError,
     RefusedError,
     Session,
@@ -279,11 +279,11 @@ def test_a_stream_that_can_not_be_had(
     assert not result.error.maybe_executed
 
 
-def test_a_refused_token_is_an_authentication_error(service: StandIn, session: Session) -> None:
+def test_a_refused_token_is_no_news_of_the_key(service: StandIn, session: Session) -> None:
     # A server that speaks HTTP only: the stand-in refuses with 401 what has no key.
     service.stream = {"wsUrl": service.endpoint.replace("http", "ws") + "/mcp/getSession", "token": TOKEN}
     result = run(session)
-    assert isinstance(result.error, AuthenticationError)
+    assert isinstance(result.error, PermissionDeniedError)
 
 
 def test_the_token_is_shown_nowhere(streamer: Streamer, session: Session) -> None:

@@ -166,11 +166,6 @@ def test_no_way_leads_around_the_filter(landlocked: Sandbox) -> None:
     assert landlocked.value(code) == str(-errno.ENOSYS)
 
 
-def test_memory_that_outlives_its_processes_is_refused(landlocked: Sandbox) -> None:
-    code = "import ctypes\nctypes.CDLL(None, use_errno=True).shmget(0, 4096, 0o1600), ctypes.get_errno()"
-    assert landlocked.value(code) == f"(-1, {errno.ENOSYS})"
-
-
 @pytest.mark.skipif(os.getuid() != 0, reason="only root could read it at all")
 def test_root_without_privileges_reads_no_secret_of_the_systems(landlocked: Sandbox) -> None:
     assert landlocked.shell("cat /etc/shadow")["exit_code"] == 1

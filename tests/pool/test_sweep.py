@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from standin import StandIn
+from standin_faults import Fault
 
 from pytest_agb import AuthenticationError, MissingKeyError, UnavailableError
 from pytest_agb.environment import Account
@@ -285,10 +286,11 @@ def test_a_wrong_key_and_a_dead_service_end_it(account: Account) -> None:
         sweep(Account(account.api_key, "http://127.0.0.1:9", 10.0), Selection())
 
 
-def test_a_key_that_is_withdrawn_ends_it(service: StandIn, account: Account) -> None:
+@pytest.mark.parametrize("fault", ["401", "400_key"])
+def test_a_key_that_is_withdrawn_ends_it(service: StandIn, account: Account, fault: Fault) -> None:
     for _ in range(300):
         service.add_session(ours())
-    service.fault(RELEASE, "401")
+    service.fault(RELEASE, fault)
 
     with pytest.raises(AuthenticationError):
         sweep(account, Selection(), clock=lambda: NOW)
