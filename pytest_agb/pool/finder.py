@@ -116,12 +116,12 @@ class Finder:
         def read(answers: Mapping[str, Mapping[str, str] | AGBError]) -> None:
             self._being_read.difference_update(batch)
             for name, answer in answers.items():
-                failed = isinstance(answer, AGBError)
-                self._ownership.learn(name, {} if failed else answer)
-                if failed:
+                if isinstance(answer, AGBError):
                     search.error = answer
+                    self._ownership.learn(name, {})
                 else:
                     search.unlabelled += not answer
+                    self._ownership.learn(name, answer)
             if len(answers) < len(batch):  # the service does not answer: the rest is for the next look
                 search.to_read = []
             self._go_on(search)

@@ -84,14 +84,14 @@ class Keeper:
         self._creates, self._calls = Jobs(creates), Jobs(calls)
         agb = agb or self._agb
         # By the directory's name: of a run that is taken over, the settings are its successor's.
-        ownership = Ownership(run.name)
+        self.ownership = Ownership(run.name)
         self._supply = Supply(
             self._state,
             settings,
             self.member.name,
             agb=agb,
             jobs=self._creates,
-            ownership=ownership,
+            ownership=self.ownership,
             clock=clock,
             adopt_seconds=self._durations.upkeep.adopt_seconds,
         )
@@ -100,7 +100,7 @@ class Keeper:
             agb=agb,
             lives=self._other_members.lives,
             jobs=self._calls,
-            ownership=ownership,
+            ownership=self.ownership,
             learn=self._supply.learn,
             unfindable=self._supply.unfindable,
             clock=clock,

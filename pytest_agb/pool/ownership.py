@@ -1,4 +1,4 @@
-"""Whose the sessions of a listing are: only their own labels say so, since a listing may ignore its filter."""
+"""Whose the sessions of a listing are: their own labels say so, since a listing may ignore its filter."""
 
 from __future__ import annotations
 
