@@ -120,6 +120,8 @@ class FakeAGB:
         if given_before and service.chance.random() < 0.5:  # the answer to another call, and no session
             return self._answer(service.chance.choice(given_before))
         session_id = service.add_again({**(params.labels or {}), **reserved_labels})
+        if service.chance.random() < service.repeats and len(service.foreign) < 20:
+            service.foreign.add(service.add({**reserved_labels, "agb_run": "other"}))  # somebody's copy
         if service.goes_wrong():
             return SessionResult.failed(UnavailableError("the answer was lost", maybe_executed=True))
         if service.goes_wrong():

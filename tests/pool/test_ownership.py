@@ -1,7 +1,6 @@
-"""Whose a session is, its own labels say: listings may ignore their filter, creates be answered with another's."""
+"""Whose a session is, its own labels say: listings may ignore their filter, and answers name another's."""
 
 from __future__ import annotations
-
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from deadline import eventually
+from poolruns import PARAMS, finish, in_a_fork, kill_keeper
 from standin import StandIn
-from test_pool import PARAMS, finish, in_a_fork, kill_keeper, pools, service, settings
 
 from pytest_agb import rundir
 from pytest_agb.client import AGB, AGBError
-from pytest_agb.pool import ownership
+from pytest_agb.pool import ownership as ownership_rules
 from pytest_agb.pool.database import lay_schema
 from pytest_agb.pool.drain import drain
 from pytest_agb.pool.finder import Finder, Look
@@ -25,12 +24,10 @@ from pytest_agb.pool.state import State, database_path
 from pytest_agb.pool.upkeep import Upkeep, UpkeepSettings
 from pytest_agb.settings import Settings
 
-__all__ = ["pools", "service", "settings"]
-
 CREATE, LIST, LABELS = "/mcp/createSession", "/sdk/ListSession", "/sdk/GetLabel"
 RUN = "run-00000001"
 #: Some look like ours in all but one label, and some have none.
-FOREIGN = (
+FOREIGN: tuple[dict[str, str], ...] = (
     {"project": "demo"},
     {},
     {"created_by": "pytest-agb", "agb_run": "other", "agb_slot": "0123456789abcdef"},
@@ -121,13 +118,12 @@ def test_whoever_waits_for_a_session_whose_answer_named_another_learns_that(
     pool = pools()
     first = pool.acquire(PARAMS)
     service.answers_to_creates.append(first.session.session_id)
-    service.fault(LIST, "html", times=1000)
+    service.fault(LIST, "html", times=3)
 
     with pytest.raises(AGBError, match="answered with session session-000001, which this run had before"):
         pool.acquire(PARAMS)
 
     assert first.session.get_status().success
-    service._faults[LIST].clear()
 
 
 def test_an_answer_that_names_a_session_which_is_gone_leads_to_the_new_one(
@@ -224,6 +220,34 @@ def test_looks_at_once_ask_no_session_twice(service: StandIn, state: State, agb:
 
     assert found == sessions
     assert service.count(LABELS) == 43
+
+
+@pytest.mark.parametrize("wrong", [{"agb_run": "other"}, {"created_by": "agb-sdk"}], ids=str)
+def test_a_copy_of_the_slot_label_makes_no_session_ours(
+    service: StandIn, state: State, agb: AGB, jobs: Jobs, wrong: dict[str, str]
+) -> None:
+    service.add_session({**ours("a"), **wrong})
+    finder = Finder(state.slots, Ownership(RUN), jobs)
+    assert looks(finder, jobs, agb, "a")[0].session_id is None
+
+    session_id = service.add_session(ours("a"))
+    service.add_session({**ours("a"), **wrong})
+    assert looks(finder, jobs, agb, "a") == [Look(session_id)]
+
+
+def test_an_id_that_the_service_gives_again_is_asked_again(
+    service: StandIn, state: State, agb: AGB, jobs: Jobs
+) -> None:
+    session_id = service.add_session(ours("a"))
+    ownership = Ownership(RUN)
+    finder = Finder(state.slots, ownership, jobs)
+    assert looks(finder, jobs, agb, "a") == [Look(session_id)]
+    service.sessions[session_id].labels = ours("b")
+
+    ownership.forget("a", session_id)
+
+    assert looks(finder, jobs, agb, "b") == [Look(session_id)]
+    assert looks(finder, jobs, agb, "a")[0].session_id is None
 
 
 def test_what_slots_hold_is_not_asked(service: StandIn, state: State, agb: AGB, jobs: Jobs) -> None:
@@ -334,7 +358,7 @@ def test_a_session_of_the_run_whose_labels_come_late_is_counted(service: StandIn
 def test_nothing_is_claimed_where_sessions_do_not_say_whose_they_are(
     service: StandIn, agb: AGB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "ROLL_CALL_SECONDS", 0.7)
+    monkeypatch.setattr(ownership_rules, "ROLL_CALL_SECONDS", 0.7)
     service.add_session(ours("a"))
     service.labels_readable_seconds = 1000.0
 
@@ -345,7 +369,7 @@ def test_nothing_is_claimed_where_sessions_do_not_say_whose_they_are(
 def test_a_roll_call_among_thousands_ends_in_time(
     service: StandIn, agb: AGB, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "ROLL_CALL_SECONDS", 0.5)
+    monkeypatch.setattr(ownership_rules, "ROLL_CALL_SECONDS", 0.5)
     for _ in range(2000):
         service.add_session({"project": "demo"})
     service.fault(LIST, "ignores_filter", times=1000)
