@@ -78,7 +78,7 @@ class Service:
 
     def add_again(self, labels: Mapping[str, str]) -> str:
         """Add a session, perhaps under the ID of one that is over."""
-        over = self.reusable() if self.chance.random() < self.repeats else []
+        over = self.reusable() if self.chance.random() < 3 * self.repeats else []
         if not over:
             return self.add(labels)
         session_id = self.chance.choice(over)
