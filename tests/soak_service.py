@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
@@ -35,23 +36,52 @@ class Sandbox:
     gone_at: float = float("inf")
 
 
+#: Labels of others' sessions. Some look like ours, and some have none.
+FOREIGN: list[Mapping[str, str]] = [
+    {"agb_run": "other"},
+    {},
+    {"created_by": "pytest-agb", "agb_run": "other", "agb_slot": "0123456789abcdef"},
+    {"created_by": "agb-sdk", "project": "demo"},
+]
+
+
 class Service:
     """Sessions of one account, the run's and others'."""
 
-    def __init__(self, chance: random.Random, foreign: int = 5) -> None:
+    def __init__(self, chance: random.Random, foreign: int = 8) -> None:
         self.chance = chance
         self.now = 1000.0
         self.sessions: dict[str, Sandbox] = {}
         self.quota: int | None = None
         #: How likely a call goes wrong.
         self.trouble = 0.0
+        #: Age from which on a session is listed, and from which on its labels can be read.
         self.label_lag = 0.0
+        self.readable_lag = 0.0
+        #: How likely a listing ignores its filter, and a create is answered with an ID that was given before.
+        self.unfiltered = 0.0
+        self.repeats = 0.0
+        #: Such IDs as the run should see through, and IDs of sessions that are over, which may be given anew.
+        self.repeatable: Callable[[], list[str]] = list
+        self.reusable: Callable[[], list[str]] = list
+        self._number = 0
         #: Whether nothing can be created.
         self.down = False
-        self.foreign = {self.add({"agb_run": "other"}) for _ in range(foreign)}
+        #: Sessions of others, and their labels.
+        self.foreign = {self.add(FOREIGN[number % len(FOREIGN)]) for number in range(foreign)}
 
     def add(self, labels: Mapping[str, str]) -> str:
-        session_id = f"session-{len(self.sessions)}"
+        session_id = f"session-{self._number}"
+        self._number += 1
+        self.sessions[session_id] = Sandbox(labels, self.now)
+        return session_id
+
+    def add_again(self, labels: Mapping[str, str]) -> str:
+        """Add a session, perhaps under the ID of one that is over."""
+        over = self.reusable() if self.chance.random() < 3 * self.repeats else []
+        if not over:
+            return self.add(labels)
+        session_id = self.chance.choice(over)
         self.sessions[session_id] = Sandbox(labels, self.now)
         return session_id
 
@@ -86,13 +116,20 @@ class FakeAGB:
         full = service.quota is not None and len(service.live()) >= service.quota
         if full:
             return SessionResult.failed(QuotaError("quota exceeded"))
-        session_id = service.add({**(params.labels or {}), **reserved_labels})
+        given_before = service.repeatable() if service.chance.random() < service.repeats else []
+        if given_before and service.chance.random() < 0.5:  # the answer to another call, and no session
+            return self._answer(service.chance.choice(given_before))
+        session_id = service.add_again({**(params.labels or {}), **reserved_labels})
+        if service.chance.random() < service.repeats and len(service.foreign) < 20:
+            service.foreign.add(service.add({**reserved_labels, "agb_run": "other"}))  # somebody's copy
         if service.goes_wrong():
             return SessionResult.failed(UnavailableError("the answer was lost", maybe_executed=True))
         if service.goes_wrong():
             service.sessions[session_id].gone_at = service.now + service.chance.random() * 20  # by itself
-        session = Session(cast(AGB, self), session_id)
-        return SessionResult(success=True, session=session)
+        return self._answer(service.chance.choice(given_before) if given_before else session_id)
+
+    def _answer(self, session_id: str) -> SessionResult:
+        return SessionResult(success=True, session=Session(cast(AGB, self), session_id))
 
     def release(self, session_id: str) -> DeleteResult:
         service = self._service
@@ -116,19 +153,26 @@ class FakeAGB:
         service = self._service
         if service.goes_wrong():
             raise UnavailableError("no connection")
+        unfiltered = service.chance.random() < service.unfiltered
         for name, session in service.sessions.items():
             shown = service.there(name) and service.now - session.created_at >= service.label_lag
-            if shown and labels.items() <= session.labels.items():
+            if shown and (unfiltered or labels.items() <= session.labels.items()):
                 yield name
 
     def send(self, request: wire.Request) -> wire.Answer:
-        """A keep-alive: the only call of a session that the keeper makes."""
-        assert request.path == "/mcp/refreshSessionIdleTime"
-        if self._service.goes_wrong():
+        """A keep-alive, or a question for labels: the only calls of a session that the keeper makes."""
+        service, name = self._service, request.query["sessionId"]
+        assert request.path in ("/mcp/refreshSessionIdleTime", "/sdk/GetLabel")
+        if service.goes_wrong():
             raise UnavailableError("no connection")
-        if not self._service.there(request.query["sessionId"]):
+        if not service.there(name):
             raise NotFoundError("no such session")
-        return wire.Answer(200, {})
+        if request.path == "/mcp/refreshSessionIdleTime":
+            return wire.Answer(200, {})
+        session = service.sessions[name]
+        readable = service.now - session.created_at >= service.readable_lag
+        labels = json.dumps(session.labels if readable else {})
+        return wire.Answer(200, {"data": {"labels": labels}})
 
 
 class Steps(Executor):

@@ -114,6 +114,11 @@ class Run:
         service.quota = chance.choice([None, None, 0, 1, 3])
         service.trouble = chance.choice([0.0, 0.05, 0.3])
         service.label_lag = chance.choice([0.0, 5.0, 20.0])
+        service.readable_lag = chance.choice([0.0, 5.0, 20.0])
+        service.unfiltered = chance.choice([0.0, 0.3, 1.0])
+        service.repeats = chance.choice([0.0, 0.05, 0.3])
+        service.repeatable = self._repeatable
+        service.reusable = self._reusable
 
     def play(self) -> None:
         """Let things happen, then let them come to their end."""
@@ -126,6 +131,7 @@ class Run:
             self._check()
         self._service.trouble = 0.0
         self._service.quota = None
+        self._service.repeats = 0.0
         if self._chance.random() < 0.3:
             self._who_can_have_none_is_told()
         self._nobody_waits_forever()
@@ -142,6 +148,19 @@ class Run:
 
     def _clock(self) -> float:
         return self._service.now
+
+    def _repeatable(self) -> list[str]:
+        """IDs that the run has had, and those of others' sessions that its keeper knows to be others'."""
+        assert self._keeper is not None
+        had = self._state.database.fetch("SELECT session_id FROM slots WHERE session_id IS NOT NULL")
+        known = [name for name in self._service.foreign if self._keeper.ownership.foreign(name)]
+        return [row[0] for row in had] + known
+
+    def _reusable(self) -> list[str]:
+        """IDs of sessions of the run that are over, as the run knows."""
+        held = self._state.slots.held()
+        had = self._state.database.fetch("SELECT session_id FROM slots WHERE session_id IS NOT NULL")
+        return [row[0] for row in had if row[0] not in held and not self._service.there(row[0])]
 
     def _time_passes(self) -> None:
         seconds = self._chance.choice([0.01, 0.1, 1.0, 1.0, 10.0])
@@ -282,6 +301,7 @@ class Run:
                 )
                 session = self._service.sessions[slot.session_id or ""]
                 assert not session.released, f"{slot.session_id} was deleted under {worker.name}"
+                assert session.labels.get("agb_slot") == slot.slot, f"{slot.session_id} is not {slot.slot}'s"
         most = self._settings.max_sessions
         if most is not None:
             mine = [self._service.sessions[name] for name in self._service.live()]
@@ -291,7 +311,7 @@ class Run:
         for name in self._service.foreign:
             session = self._service.sessions[name]
             assert self._service.there(name), f"{name} is gone"
-            assert session.labels == {"agb_run": "other"}
+            assert not session.released, f"{name} is somebody else's, and was deleted"
 
     def _kept(self) -> list[str]:
         """The sessions that are left to the user and have not ended by themselves."""

@@ -20,7 +20,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from standin_faults import BROKE, PAGES, REFUSALS, Fault, RefusedError, refused, reply
@@ -91,6 +91,10 @@ class StandIn:
         self.delete_seconds = delete_seconds
         #: Age from which on a session shows up in listings.
         self.label_lag_seconds = label_lag_seconds
+        #: Age from which on a session's labels can be read: it shows none before.
+        self.labels_readable_seconds = 0.0
+        #: IDs that the next creates are answered with, in place of their own.
+        self.answers_to_creates: deque[str] = deque()
         #: Whether a session that is being deleted is still listed, which is not documented either way.
         self.lists_deleting = False
         #: IDs of sessions whose release is refused.
@@ -192,6 +196,8 @@ class StandIn:
             return PAGES[fault]
         if fault in REFUSALS:
             return refused(number, REFUSALS[fault], self.retry_after if fault == "429" else None)
+        if fault == "ignores_filter":
+            request = replace(request, query={**request.query, "labels": "{}"})
         try:
             answer = self._do(request, body, api_key, number)
         except RefusedError as refusal:
@@ -236,7 +242,10 @@ class StandIn:
             policy_id=given.get("mcpPolicyId"),
         )
         self.sessions[session.session_id] = session
-        return {"data": {**_attributes(session), **self._direct_link(session), "success": True}}
+        answer = {**_attributes(session), **self._direct_link(session), "success": True}
+        if self.answers_to_creates:
+            answer["sessionId"] = self.answers_to_creates.popleft()
+        return {"data": answer}
 
     def _get(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
         session = self._find(given, api_key)
@@ -283,7 +292,9 @@ class StandIn:
         return {}
 
     def _get_labels(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
-        return {"data": {"labels": json.dumps(self._find(given, api_key).labels)}}
+        session = self._find(given, api_key)
+        readable = time.monotonic() - session.created_at >= self.labels_readable_seconds
+        return {"data": {"labels": json.dumps(session.labels if readable else {})}}
 
     def _get_link(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
         session = self._find(given, api_key)

@@ -23,6 +23,7 @@ Fault = Literal[
     "429",  # with `Retry-After: retry_after`
     "500_after",  # it was done, the answer says 500
     "503",
+    "ignores_filter",  # a listing shows all sessions of the account, whatever was asked for
 ]
 
 

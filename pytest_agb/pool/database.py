@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BUSY_SECONDS = 30.0
 
 #: Of the schema: another version of this plugin may have left a run behind.
-_VERSION = 3
+_VERSION = 4
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots (
@@ -42,6 +42,9 @@ CREATE TABLE IF NOT EXISTS slots (
 );
 CREATE INDEX IF NOT EXISTS slots_left ON slots (state) WHERE state NOT IN ('gone', 'kept');
 CREATE INDEX IF NOT EXISTS slots_kept ON slots (state) WHERE state = 'kept';
+CREATE UNIQUE INDEX IF NOT EXISTS slots_held ON slots (session_id)
+    WHERE session_id IS NOT NULL AND state <> 'gone';
+CREATE INDEX IF NOT EXISTS slots_had ON slots (session_id) WHERE session_id IS NOT NULL;
 CREATE TABLE IF NOT EXISTS wants (
     want INTEGER PRIMARY KEY AUTOINCREMENT,
     spec TEXT NOT NULL,

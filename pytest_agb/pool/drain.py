@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from pytest_agb import labels as label_rules
 from pytest_agb import rundir
 from pytest_agb.client import AGB, AGBError
 from pytest_agb.pool import aside, keeper, members, server_process, supply
+from pytest_agb.pool.ownership import Ownership, roll_call
 from pytest_agb.pool.process import Process, RunIsOverError
 from pytest_agb.pool.slots import Slot, SlotState
 from pytest_agb.settings import LOCAL, Settings
@@ -37,7 +37,7 @@ class Summary:
     kept: Mapping[str, str] = field(default_factory=dict)
     #: Why pytest did not wait until nothing was left; empty if it did.
     stopped: str = ""
-    #: Session IDs that the service still lists under the run's label; ``None`` if it could not be asked.
+    #: Session IDs of the run that the service still lists; ``None`` if it could not be asked, or did not say.
     listed: tuple[str, ...] | None = ()
     #: How many sessions there should have been at once, and why: words for people.
     depth: str = ""
@@ -153,20 +153,17 @@ def _has_ended(agb: Callable[[], AGB], session_id: str) -> bool:
 def _listed(
     process: Process, settings: Settings, stopped: str, kept: Mapping[str, str]
 ) -> tuple[str, ...] | None:
-    """Ask the service itself, once, whether anything of the run is left."""
+    """Ask the service itself whether anything of the run is left."""
     if stopped:
         return ()  # what is left is known, and the keeper is still at it
     if settings.backend == LOCAL and server_process.endpoint(rundir.path(settings.run_id)) is None:
         return ()  # a local server takes its sessions with it
     try:
-        return _still_there(process.client(), settings, kept)
-    except AGBError:
+        ownership = Ownership(settings.run_id)
+        seen = roll_call(process.client(), settings.run_id, ownership, but_for=kept)
+    except (AGBError, KeyboardInterrupt):
         return None
-
-
-def _still_there(agb: AGB, settings: Settings, kept: Mapping[str, str]) -> tuple[str, ...]:
-    found = agb.iter_session_ids(labels={label_rules.RUN: settings.run_id})
-    return tuple(session for session in found if session not in kept)
+    return seen.told
 
 
 def _wait_for_others(
@@ -177,15 +174,20 @@ def _wait_for_others(
     kept: Mapping[str, str],
 ) -> tuple[tuple[str, ...] | None, str]:
     """Wait for the keepers of other hosts: what the service still lists, and why we did not wait longer."""
+    ownership = Ownership(settings.run_id)
     listed: tuple[str, ...] | None = None
     try:
-        while listed := _still_there(agb, settings, kept):
-            progress(len(listed))
+        while True:
+            seen = roll_call(agb, settings.run_id, ownership, but_for=kept)
+            listed = seen.told
+            if listed == ():
+                return listed, ""
+            if listed:
+                progress(len(listed))
             if time.monotonic() > deadline:
-                return listed, "it takes too long"
+                return listed, "it takes too long" if listed else ""
             time.sleep(_ASK_SECONDS)
     except KeyboardInterrupt:
         return listed, "interrupted"
     except AGBError:
         return None, ""
-    return listed, ""

@@ -20,6 +20,7 @@ from pytest_agb.client import AGB
 from pytest_agb.pool import aside, members, server_process
 from pytest_agb.pool.background import Background, joining_lock
 from pytest_agb.pool.jobs import Jobs
+from pytest_agb.pool.ownership import Ownership
 from pytest_agb.pool.state import State
 from pytest_agb.pool.supply import Supply
 from pytest_agb.pool.upkeep import Upkeep, UpkeepSettings
@@ -83,12 +84,15 @@ class Keeper:
         )
         self._creates, self._calls = Jobs(creates), Jobs(calls)
         agb = agb or self._agb
+        # By the directory's name: of a run that is taken over, the settings are its successor's.
+        self.ownership = Ownership(run.name)
         self._supply = Supply(
             self._state,
             settings,
             self.member.name,
             agb=agb,
             jobs=self._creates,
+            ownership=self.ownership,
             clock=clock,
             adopt_seconds=self._durations.upkeep.adopt_seconds,
         )
@@ -97,6 +101,7 @@ class Keeper:
             agb=agb,
             lives=self._other_members.lives,
             jobs=self._calls,
+            ownership=self.ownership,
             learn=self._supply.learn,
             unfindable=self._supply.unfindable,
             clock=clock,

@@ -13,6 +13,7 @@ there is a slot label to find the session by.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass
 from enum import Enum
@@ -90,7 +91,7 @@ class Count:
 
 
 class IllegalTransitionError(RuntimeError):
-    """A slot was not in a state that the transition starts from: a bug of ours."""
+    """A slot can't become what it should, its state or its session being what it is: a bug of ours."""
 
 
 def from_row(row: tuple[object, ...]) -> Slot:
@@ -122,15 +123,24 @@ class SlotTable:
         )
 
     def ready(self, slot: str, session_id: str, request_id: str = "") -> None:
-        """The session is there, for whoever claims it."""
+        """The session is there, for whoever claims it.
+
+        Raises:
+            IllegalTransitionError: another slot holds that very session.
+        """
         now = self._clock()
-        self._move(
-            slot,
-            SlotState.IDLE,
-            (SlotState.CREATING, SlotState.LOST),
-            "member = '', session_id = ?, request_id = ?, answered_at = ?, idle_since = ?",
-            (session_id, request_id, now, now),
-        )
+        try:
+            self._move(
+                slot,
+                SlotState.IDLE,
+                (SlotState.CREATING, SlotState.LOST),
+                "member = '', session_id = ?, request_id = ?, answered_at = ?, idle_since = ?",
+                (session_id, request_id, now, now),
+            )
+        except sqlite3.IntegrityError as error:
+            raise IllegalTransitionError(
+                f"slot {slot} can't have session {session_id}, which another slot holds"
+            ) from error
 
     def lost(self, slot: str, note: str) -> None:
         """The answer to the create did not come: there may be a session, to be found by its slot label."""
@@ -226,6 +236,17 @@ class SlotTable:
     def kept(self) -> list[Slot]:
         """The slots whose sessions are left to the user, the oldest first."""
         return self._find("state = 'kept'")
+
+    def held(self) -> set[str]:
+        """The IDs of all sessions that slots have, those that are kept or being deleted too."""
+        rows = self._database.fetch(
+            "SELECT session_id FROM slots WHERE session_id IS NOT NULL AND state <> 'gone'"
+        )
+        return {row[0] for row in rows}
+
+    def had(self, session_id: str) -> bool:
+        """Whether any slot has, or once had, a session of this ID."""
+        return bool(self._database.fetch("SELECT 1 FROM slots WHERE session_id = ? LIMIT 1", (session_id,)))
 
     def _find(self, which: str) -> list[Slot]:
         rows = self._database.fetch(f"SELECT {COLUMNS} FROM slots WHERE {which} ORDER BY created_at")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.client import (
     AGBError,
+    ProtocolError,
     QuotaError,
     RefusedError,
     SessionResult,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from pytest_agb.client import AGB
     from pytest_agb.pool.jobs import Jobs
+    from pytest_agb.pool.ownership import Ownership
     from pytest_agb.pool.state import State
     from pytest_agb.settings import Settings
 
@@ -61,6 +63,7 @@ class Supply:
         *,
         agb: Callable[[], AGB | None],
         jobs: Jobs,
+        ownership: Ownership,
         clock: Callable[[], float],
         adopt_seconds: float,
     ) -> None:
@@ -70,6 +73,7 @@ class Supply:
         self._member = member
         self._agb = agb
         self._jobs = jobs
+        self._ownership = ownership
         self._clock = clock
         self._adopt_seconds = adopt_seconds
         self._pressure = Pressure()
@@ -199,21 +203,35 @@ class Supply:
             return agb.create(params, reserved_labels=labels)
 
         def created(result: SessionResult) -> None:
-            if result.success:
+            if not result.success:
+                self._failed(slot, wanted, result.error or AGBError(result.error_message))
+            elif whose := self._had_already(result.session.session_id):
+                message = f"the create was answered with session {result.session.session_id}, which {whose}"
+                error = ProtocolError(message, request_id=result.request_id, maybe_executed=True)
+                self._failed(slot, wanted, error)
+            else:
                 self.learn(create=self._clock() - began)
                 self._state.slots.ready(slot, result.session.session_id, result.request_id)
                 self._pressure.created(self._live(), self._clock())
-            else:
-                self._failed(slot, wanted, result.error or AGBError(result.error_message))
 
         self._jobs.start(call, created)
+
+    def _had_already(self, session_id: str) -> str:
+        """Say why a session can't be what has just been created, or "": an answer may be another create's.
+
+        One that is gone counts: the answer may have been on its way since before. Where the ID is really that
+        of a new session, its slot label says so, and it is found by that.
+        """
+        if self._state.slots.had(session_id):
+            return "this run had before"
+        return "is somebody else's" if self._ownership.foreign(session_id) else ""
 
     def _failed(self, slot: str, wanted: str, error: AGBError) -> None:
         """Record how far a create got, and tell those who wait what there is to tell."""
         now, text = self._clock(), refusals.write(error)
         if error.maybe_executed:
             self._lost[slot] = _Lost(wanted, now, error)
-            self._state.slots.lost(slot, f"the answer to its create was lost: {error.message}")
+            self._state.slots.lost(slot, f"its create has no good answer: {error.message}")
         else:
             self._state.slots.gone(slot, note=error.message)
         refused = refusals.subject(error, spec.image(wanted))

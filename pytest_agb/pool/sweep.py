@@ -51,6 +51,9 @@ class SweepSettings:
     #: Tries for one session, each of which the client repeats by itself, and those where it was throttled.
     tries: int = 3
     throttled_tries: int = 10
+    #: Tries for one session that shows no labels, which show up late, and the pause before each of them.
+    unlabelled_tries: int = 4
+    unlabelled_seconds: float = 1.5
     #: The sweep gives up where the service has done nothing for us for this long: it can't be reached ...
     patience_seconds: float = 60.0
     #: ... or it keeps telling us to wait.
@@ -83,12 +86,18 @@ def sweep(
     return _Sweep(account, selection, on_event, delete, settings or SweepSettings(), clock).run()
 
 
+class _UnlabelledError(Exception):
+    """A session shows no labels: it is somebody else's, or they are still to come."""
+
+
 @dataclass
 class _Failure:
     reason: str
     tries: int
     #: Set once a deletion was asked for.
     session: FoundSession | None
+    #: Whether the session shows no labels.
+    unlabelled: bool = False
 
 
 class _Sweep:
@@ -118,6 +127,9 @@ class _Sweep:
         self._known: set[str] = set()
         self._released: set[str] = set()
         self._failed: dict[str, _Failure] = {}
+        self._expected = 0
+        #: Sessions that were listed although their labels are none of the selection's.
+        self._foreign = 0
         self._fatal: BaseException | None = None
         self._last_success = time.monotonic()
         self._last_release = time.monotonic()
@@ -129,7 +141,8 @@ class _Sweep:
             lister = self._connect(self._brake.pause)
             count = lister.list(self._selection.labels, limit=1)
             if count.success:
-                self._on_event(Expected(count.total_count))
+                self._expected = count.total_count
+                self._on_event(Expected(self._expected))
             elif not isinstance(count.error, ThrottledError):
                 count.check()
             self._list_until_quiet(lister)
@@ -146,6 +159,8 @@ class _Sweep:
         passes = 0
         while True:
             idle = self._pending == 0
+            if idle and self._awaits_labels():
+                self._stop.wait(self._settings.unlabelled_seconds)
             submitted, listed = self._list_once(lister)
             if submitted:
                 passes += 1
@@ -153,7 +168,7 @@ class _Sweep:
                     self._wait_for_threads()
                     self._outcome.finished = False
                     return self._conclude(set(self._failed) | (listed or set()))
-                if self._delete and listed is not None:
+                if self._delete and listed is not None and not self._awaits_labels():
                     continue  # the threads need not run dry for the next look
             self._wait_for_threads()
             if listed is None:
@@ -240,6 +255,8 @@ class _Sweep:
         with self._lock:
             for session_id in sorted(listed):
                 failure = self._failed.pop(session_id, None)
+                if failure is not None and failure.unlabelled and self._foreign:
+                    continue  # the filter let others' sessions through: nothing says that this one is ours
                 if failure is not None:
                     session = failure.session or FoundSession(session_id)
                     self._left(session, failure.reason)
@@ -277,8 +294,11 @@ class _Sweep:
         session = None
         try:
             labels = Session(client, session_id).get_labels(include_reserved=True).check().data
+            if not labels:
+                raise _UnlabelledError
             if not self._selection.labels.items() <= labels.items():
-                return  # the listing was wrong: not ours, or not of the run that was named
+                self._not_selected(session_id)
+                return
             session = FoundSession(session_id, RunLabels.read(labels))
             stay = self._selection.reason_to_keep(session, self._clock())
             if stay is None and self._delete:
@@ -299,8 +319,20 @@ class _Sweep:
                 failure = self._failed.pop(session_id, None)
                 if failure is not None and failure.session is not None:
                     self._deleted(session_id, failure.session)
+        except _UnlabelledError:
+            self._ask_again(
+                session_id, "it shows no labels", self._settings.unlabelled_tries, unlabelled=True
+            )
         except AGBError as error:
             self._note_failure(session_id, session, error)
+
+    def _not_selected(self, session_id: str) -> None:
+        """The listing was wrong: a session is not ours, or not of the run that was named."""
+        with self._lock:
+            self._failed.pop(session_id, None)
+            self._foreign += 1
+            self._expected = max(0, self._expected - 1)
+            self._on_event(Expected(self._expected))
 
     def _note_failure(self, session_id: str, session: FoundSession | None, error: AGBError) -> None:
         if isinstance(error, AuthenticationError):
@@ -310,15 +342,35 @@ class _Sweep:
         patience = self._settings.throttled_patience_seconds if throttled else self._settings.patience_seconds
         if (throttled or unreachable) and time.monotonic() - self._last_success > patience:
             raise error
+        tries = self._settings.throttled_tries if throttled else self._settings.tries
+        self._ask_again(session_id, str(error), tries, session)
+        if throttled:
+            self._brake.throttled(error.retry_after)
+
+    def _ask_again(
+        self,
+        session_id: str,
+        reason: str,
+        most: int,
+        session: FoundSession | None = None,
+        *,
+        unlabelled: bool = False,
+    ) -> None:
+        """Have the next pass take a session up again, unless it was tried as often as it may be."""
         with self._lock:
             earlier = self._failed.get(session_id)
             tries = earlier.tries + 1 if earlier else 1
             session = session or (earlier.session if earlier else None)
-            self._failed[session_id] = _Failure(str(error), tries, session)
-            if tries < (self._settings.throttled_tries if throttled else self._settings.tries):
-                self._known.discard(session_id)  # so that the next pass takes it up again
-        if throttled:
-            self._brake.throttled(error.retry_after)
+            self._failed[session_id] = _Failure(reason, tries, session, unlabelled)
+            if tries < most:
+                self._known.discard(session_id)
+
+    def _awaits_labels(self) -> bool:
+        """Whether there are sessions that are to be asked for their labels again."""
+        with self._lock:
+            return any(
+                failure.unlabelled and name not in self._known for name, failure in self._failed.items()
+            )
 
     # ---- with the lock held ------------------------------------------------------------------------------
 

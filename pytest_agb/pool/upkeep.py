@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from pytest_agb import labels as label_rules
 from pytest_agb.client import AGBError, NotFoundError, Session
+from pytest_agb.pool.finder import Finder, Look
 from pytest_agb.pool.slots import Slot, SlotState
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_agb.client import AGB, DeleteResult, OperationResult
     from pytest_agb.pool.jobs import Jobs
+    from pytest_agb.pool.ownership import Ownership
     from pytest_agb.pool.state import State
 
 Result = TypeVar("Result")
@@ -58,6 +59,7 @@ class Upkeep:
         agb: Callable[[], AGB | None],
         lives: Callable[[str], bool],
         jobs: Jobs,
+        ownership: Ownership,
         learn: Callable[..., None],
         unfindable: Callable[[str], None],
         clock: Callable[[], float],
@@ -67,6 +69,8 @@ class Upkeep:
         self._agb = agb
         self._lives = lives
         self._jobs = jobs
+        self._ownership = ownership
+        self._finder = Finder(state.slots, ownership, jobs)
         self._learn = learn
         self._unfindable = unfindable
         self._clock = clock
@@ -138,13 +142,17 @@ class Upkeep:
 
     def _call(self, task: _Task, call: Callable[[], Result], then: Callable[[Result], None]) -> None:
         def done(result: Result) -> None:
-            task.under_way = False
-            task.due = self._clock() + task.pause
-            task.pause = min(2 * task.pause, self._settings.longest_retry_seconds)
+            self._rest(task)
             then(result)
 
         task.under_way = True
         self._jobs.start(call, done)
+
+    def _rest(self, task: _Task) -> None:
+        """Nothing is under way any more; what is next waits longer than the last time."""
+        task.under_way = False
+        task.due = self._clock() + task.pause
+        task.pause = min(2 * task.pause, self._settings.longest_retry_seconds)
 
     def _begin_anew(self, task: _Task) -> None:
         task.due, task.pause = 0.0, self._settings.first_retry_seconds
@@ -182,30 +190,30 @@ class Upkeep:
         self._call(task, look, looked)
 
     def _find(self, slot: Slot, task: _Task, agb: AGB | None) -> None:
-        def look() -> str | AGBError | None:
-            if agb is None:
-                return None
-            try:
-                return next(agb.iter_session_ids(labels={label_rules.SLOT: slot.slot}), None)
-            except AGBError as error:
-                return error
+        if agb is None:
+            self._done(slot, f"{slot.note}; the local server has ended")
+            return
 
-        def looked(found: str | AGBError | None) -> None:
-            if isinstance(found, str):
-                self._slots.ready(slot.slot, found)
-                del self._tasks[slot.slot]
+        def looked(look: Look) -> None:
+            self._rest(task)
+            if look.session_id is not None:
+                self._slots.ready(slot.slot, look.session_id)
+                self._tasks.pop(slot.slot, None)
                 return
-            if found is not None:
+            if look.unlisted:
                 self._unfindable(slot.slot)
+            if look.more:
+                task.due = 0.0
             settings = self._settings
-            enough = settings.lost_seconds if found is None else settings.unanswered_seconds
-            if agb is None or self._clock() - task.began >= enough:
-                trouble = f"looking for it failed: {found}" if found else "no session with its label shows up"
-                self._done(slot, f"{slot.note}; {trouble}")
+            enough = settings.lost_seconds if look.answered else settings.unanswered_seconds
+            if self._clock() - task.began >= enough:
+                self._done(slot, f"{slot.note}; {look.trouble}")
 
-        self._call(task, look, looked)
+        task.under_way = True
+        self._finder.look(slot.slot, agb, looked)
 
     def _done(self, slot: Slot, note: str = "") -> None:
         self._slots.gone(slot.slot, note=note)
         self._tasks.pop(slot.slot, None)
         self._kept_alive.pop(slot.slot, None)
+        self._ownership.forget(slot.slot, slot.session_id)

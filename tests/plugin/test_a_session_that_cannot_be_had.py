@@ -97,7 +97,7 @@ def test_endpoint_that_answers_html(pytester: pytest.Pytester, cloud: StandIn) -
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["no AGB session: *AGB_ENDPOINT*proxy or login page*"])
-    result.stdout.fnmatch_lines(["agb: session of slot * may be left: the answer to its create was lost: *"])
+    result.stdout.fnmatch_lines(["agb: session of slot * may be left: its create has no good answer: *"])
     assert cloud.live_sessions() == []
 
 

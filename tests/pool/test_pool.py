@@ -7,7 +7,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -15,60 +15,16 @@ from pathlib import Path
 
 import pytest
 from deadline import eventually
+from poolruns import PARAMS, finish, in_a_fork, keepers_pid, kill_keeper
 from standin import StandIn
 
 from pytest_agb import rundir
-from pytest_agb.client import AGBError, AGBTimeoutError, CreateSessionParams, InvalidRequestError
+from pytest_agb.client import AGBError, AGBTimeoutError, InvalidRequestError
 from pytest_agb.pool.background import Background
-from pytest_agb.pool.drain import Summary, drain
+from pytest_agb.pool.drain import drain
 from pytest_agb.pool.pool import Pool
 from pytest_agb.report.terminal import lines
 from pytest_agb.settings import Settings
-
-PARAMS = CreateSessionParams("agb-code-space-1", labels={"project": "demo"})
-
-
-@pytest.fixture
-def service() -> Iterator[StandIn]:
-    with StandIn() as standin:
-        yield standin
-
-
-@pytest.fixture
-def settings(service: StandIn, temp_directory: Path) -> Settings:
-    return Settings(
-        backend="cloud",
-        run_id="run-00000001",
-        images=("agb-code-space-1",),
-        labels={},
-        scope="function",
-        idle_timeout=300,
-        local_isolation="auto",
-        endpoint=service.endpoint,
-        timeout_seconds=10.0,
-        api_key=service.api_key,
-    )
-
-
-@pytest.fixture
-def pools(settings: Settings) -> Iterator[Callable[[], Pool]]:
-    opened: list[Pool] = []
-
-    def make() -> Pool:
-        opened.append(Pool(settings))
-        return opened[-1]
-
-    yield make
-    for pool in opened:
-        pool.close()
-    finish(settings)
-    eventually(lambda: not rundir.path(settings.run_id).exists(), "the keeper has left, with the directory")
-
-
-def finish(settings: Settings) -> tuple[int, int, int]:
-    """End the run as pytest does; return how many sessions were created, deleted, and are left."""
-    summary = drain(settings, lambda left: None) or Summary(0, 0, ())
-    return summary.created, summary.deleted, len(summary.left)
 
 
 def test_acquire_release_drain(service: StandIn, pools: Callable[[], Pool], settings: Settings) -> None:
@@ -199,11 +155,6 @@ def test_a_keeper_that_was_killed_is_replaced(
     eventually(lambda: len(service.live_sessions()) == 1, "the new keeper deletes")
 
 
-def keepers_pid(settings: Settings) -> int:
-    (name,) = [path.name for path in (rundir.path(settings.run_id) / "members").glob("keeper-*")]
-    return int(name.split("-")[1])
-
-
 def test_a_keeper_that_is_asked_to_end_ends_when_all_is_deleted(
     service: StandIn, pools: Callable[[], Pool], settings: Settings
 ) -> None:
@@ -254,12 +205,6 @@ def test_keepers_that_fail_one_after_the_other_are_an_error(
     with pytest.raises(AGBError, match=r"the keeper dies again and again: [\s\S]*no more slots"):
         pool.acquire(PARAMS)
     spoil(settings, "DROP TRIGGER broken")
-
-
-def kill_keeper(settings: Settings) -> None:
-    os.kill(keepers_pid(settings), signal.SIGKILL)
-    place = Background(rundir.path(settings.run_id), "keeper")
-    eventually(lambda: place.running() is None, "the keeper is dead")
 
 
 def die(settings: Settings) -> None:
@@ -326,18 +271,6 @@ def test_threads_of_a_test_lease_at_once(service: StandIn, pools: Callable[[], P
 
     assert len({lease.session.session_id for lease in leases}) == 40
     eventually(lambda: not service.live_sessions(), "all are deleted")
-
-
-def in_a_fork(action: Callable[[], object]) -> int:
-    """Run ``action`` in a forked child that ends without any clean-up; return its exit status."""
-    child = os.fork()
-    if child == 0:
-        try:
-            action()
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")

@@ -125,6 +125,27 @@ def test_no_way_back(slots: SlotTable, leases: Leases) -> None:
         slots.gone("b")
 
 
+def test_no_two_slots_hold_one_session(slots: SlotTable, leases: Leases) -> None:
+    ready(slots, "a")
+    begin(slots, "b")
+    for move in (
+        lambda: ask(leases),
+        lambda: slots.keep("a", "test_it"),
+        lambda: slots.give_up_kept("no room"),
+        lambda: slots.accepted("a"),
+    ):
+        with pytest.raises(IllegalTransitionError, match="slot b can't have session session-a"):
+            slots.ready("b", "session-a")
+        assert slots.held() == {"session-a"}
+        move()
+    slots.gone("a")
+    assert (slots.held(), slots.had("session-a")) == (set(), True)
+
+    slots.ready("b", "session-a")
+
+    assert states(slots) == [("b", SlotState.IDLE)]
+
+
 def test_an_idle_session_is_given_up_and_a_leased_one_is_not(slots: SlotTable, leases: Leases) -> None:
     ready(slots, "a")
     ask(leases)

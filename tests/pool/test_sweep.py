@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from standin import StandIn
@@ -20,12 +19,6 @@ from pytest_agb.pool.sweep import SweepSettings, sweep
 LIST, LABELS, RELEASE = "/sdk/ListSession", "/sdk/GetLabel", "/mcp/releaseSessionAsync"
 NOW = 1_800_000_000
 QUICK = SweepSettings(drain_seconds=0.3, poll_seconds=0.02)
-
-
-@pytest.fixture
-def service() -> Iterator[StandIn]:
-    with StandIn() as standin:
-        yield standin
 
 
 @pytest.fixture
@@ -117,21 +110,57 @@ def test_an_unset_name_widens_nothing(wrong: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("selection", [Selection(), Selection(run="run-1")], ids=["expired", "named"])
 def test_a_listing_that_ignores_the_filter_costs_no_foreign_session(
-    service: StandIn, account: Account, selection: Selection, monkeypatch: pytest.MonkeyPatch
+    service: StandIn, account: Account, selection: Selection
 ) -> None:
     foreign = service.add_session({"project": "demo", "agb_run": "run-1", "agb_expires": "1"})
     service.add_session(ours())
-    monkeypatch.setattr("pytest_agb.client.calls.list_sessions", _unfiltered)
+    service.fault(LIST, "ignores_filter", times=1000)
 
     assert sweep(account, selection, clock=lambda: NOW).deleted == 1
     assert live(service) == {foreign}
 
 
-def _unfiltered(labels: object, limit: int, token: str | None) -> object:
-    from pytest_agb.client import verdict, wire
+def test_labels_that_show_up_late_are_asked_for_again(service: StandIn, account: Account) -> None:
+    service.add_session(ours())
+    service.labels_readable_seconds = 0.4
+    settings = SweepSettings(unlabelled_seconds=0.2)
 
-    query = {"maxResults": str(limit), "labels": "{}", **({"nextToken": token} if token else {})}
-    return wire.Request("list sessions", "GET", LIST, query=query, judge=verdict.refusal)
+    outcome = sweep(account, Selection(), clock=lambda: NOW, settings=settings)
+
+    assert (outcome.deleted, outcome.left) == (1, {})
+    assert live(service) == set()
+
+
+def test_a_session_that_shows_no_labels_is_left_and_named(service: StandIn, account: Account) -> None:
+    session_id = service.add_session(ours())
+    service.labels_readable_seconds = 1000.0
+
+    outcome = sweep(account, Selection(), settings=SweepSettings(unlabelled_seconds=0.05))
+
+    assert (outcome.deleted, outcome.left) == (0, {session_id: "it shows no labels"})
+    assert live(service) == {session_id}
+    assert service.count(LABELS) == 4
+
+
+@pytest.mark.parametrize("delete", [True, False], ids=["sweep", "ls"])
+def test_others_that_a_listing_shows_are_neither_named_nor_counted(
+    service: StandIn, account: Account, delete: bool
+) -> None:
+    for number in range(30):
+        service.add_session({"project": "demo"} if number % 2 else {})
+    session_id = service.add_session(ours())
+    service.fault(LIST, "ignores_filter", times=1000)
+    seen: list[Event] = []
+    settings = SweepSettings(unlabelled_seconds=0.05)
+
+    outcome = sweep(account, Selection(), seen.append, delete=delete, clock=lambda: NOW, settings=settings)
+
+    assert (outcome.deleted, outcome.would_delete) == (int(delete), int(not delete))
+    assert outcome.left == {}
+    assert [event.session.session_id for event in seen if isinstance(event, Settled)] == [session_id]
+    expected = [event.count for event in seen if isinstance(event, Expected)]
+    assert (expected[0], expected[-1]) == (31, 31 - 15)
+    assert len(service.live_sessions()) == 31 - int(delete)
 
 
 def test_another_accounts_sessions_stay(service: StandIn, account: Account) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pytest_agb.client import AGB, UnavailableError
 from pytest_agb.pool.database import lay_schema
 from pytest_agb.pool.jobs import Jobs
+from pytest_agb.pool.ownership import Ownership
 from pytest_agb.pool.state import State, database_path
 from pytest_agb.pool.upkeep import GIVEN_UP, Upkeep, UpkeepSettings
 from pytest_agb.settings import Settings
@@ -46,6 +47,7 @@ def upkeep(state: State, now: float) -> Upkeep:
         agb=no_calls,
         lives=lambda member: True,
         jobs=Jobs(ThreadPoolExecutor(1)),
+        ownership=Ownership("run-00000001"),
         learn=lambda **seconds: None,
         unfindable=lambda slot: None,
         clock=lambda: now,
@@ -101,6 +103,7 @@ def test_a_lost_session_is_looked_for_from_when_it_was_lost(state: State) -> Non
         agb=lambda: cast(AGB, service),
         lives=lambda member: True,
         jobs=jobs,
+        ownership=Ownership("run-00000001"),
         learn=lambda **seconds: None,
         unfindable=lambda slot: None,
         clock=lambda: clock[0],
