@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         ToolError,
         UnavailableError,
     )
-    from pytest_agb.leasing import SessionFactory
+    from pytest_agb.plugin.leasing import SessionFactory
 
     __version__: str
 
@@ -79,7 +79,7 @@ def __getattr__(name: str) -> object:
         except PackageNotFoundError:  # run from a source tree that is not installed
             value = "0+unknown"
     elif name == "SessionFactory":
-        from pytest_agb.leasing import SessionFactory
+        from pytest_agb.plugin.leasing import SessionFactory
 
         value = SessionFactory
     elif name in __all__:

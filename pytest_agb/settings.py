@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 CLOUD = "cloud"
 LOCAL = "local"
-#: How local sandboxes may be kept apart, see `pytest_agb.local.isolation`.
+#: How local sandboxes may be kept apart, see `pytest_agb.local.isolation.choose`.
 LOCAL_ISOLATIONS = ("auto", "any", "namespaces", "landlock", "none")
 #: The network that isolated sandboxes have: one of their own with nothing in it, or this machine's.
 LOCAL_NETWORKS = ("none", "host")
@@ -24,8 +24,8 @@ CLOCK_SKEW_SECONDS = 10 * 60
 class Settings(NamedTuple):
     """What holds for a run.
 
-    Built by `pytest_agb.options.resolve` from marker defaults, command line, ini files and environment;
-    handed to xdist's workers over their own channel. Nothing else reads those sources.
+    Built by `pytest_agb.plugin.options.resolve` from marker defaults, command line, ini files and
+    environment; handed to xdist's workers over their own channel. Nothing else reads those sources.
     """
 
     #: ``cloud`` or ``local``.

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deadline import eventually
-from standin import StandIn
-from suite import Suite, nothing_to_keep
+from support.deadline import eventually
+from support.standin import StandIn
+from support.suite import Suite, nothing_to_keep
 
 #: Variables that would change what a run does: the account's, pytest's, and those of CI systems.
 _LEFT_OUT = (

@@ -1,6 +1,7 @@
 """The AGB API over httpx; usable without pytest."""
 
 from pytest_agb.client.agb import AGB
+from pytest_agb.client.client_settings import ClientSettings, RetrySettings
 from pytest_agb.client.errors import (
     AGBError,
     AGBTimeoutError,
@@ -37,8 +38,7 @@ from pytest_agb.client.results import (
     SessionStatusResult,
 )
 from pytest_agb.client.session import Session
-from pytest_agb.client.settings import ClientSettings, RetrySettings
-from pytest_agb.client.tool_results import (
+from pytest_agb.client.tools.tool_results import (
     BinaryFileContentResult,
     CodeExecutionResult,
     CommandResult,

@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
-from pytest_agb.client import answers, calls, direct_link, wire
-from pytest_agb.client.account import resolve
+from pytest_agb.client.api import direct_link, endpoints, messages, responses
+from pytest_agb.client.client_settings import ClientSettings
+from pytest_agb.client.credentials import resolve
 from pytest_agb.client.errors import (
     AGBError,
     AGBTimeoutError,
@@ -18,6 +19,7 @@ from pytest_agb.client.errors import (
     PermissionDeniedError,
     ProtocolError,
 )
+from pytest_agb.client.http.transport import Transport, is_loopback
 from pytest_agb.client.params import CreateSessionParams
 from pytest_agb.client.results import (
     DeleteResult,
@@ -28,8 +30,6 @@ from pytest_agb.client.results import (
 )
 from pytest_agb.client.secret import Secret
 from pytest_agb.client.session import Session
-from pytest_agb.client.settings import ClientSettings
-from pytest_agb.client.transport import Transport, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from pytest_agb.client.direct_link import DirectLink
+    from pytest_agb.client.api.direct_link import DirectLink
 
 #: Session IDs per page where nothing else is asked for (official SDK 0.12.0).
 DEFAULT_LIMIT = 10
@@ -112,7 +112,7 @@ class AGB:
             if problem or (reserved and (problem := label_rules.invalid(reserved))):
                 raise InvalidRequestError(problem)
             answer = self.send(
-                calls.create_session(
+                endpoints.create_session(
                     params.image_id,
                     {**(params.labels or {}), **reserved},
                     params.idle_timeout_seconds,
@@ -121,7 +121,7 @@ class AGB:
             )
         except AGBError as error:
             return SessionResult.failed(error)
-        data = answers.session_data(answer, "")
+        data = responses.session_data(answer, "")
         return SessionResult(
             True,
             "",
@@ -139,11 +139,11 @@ class AGB:
     def get(self, session_id: str) -> SessionResult:
         """Get a :class:`Session` by its ID; fails if it is released."""
         try:
-            answer = self.send(calls.get_session(_checked_id(session_id)))
+            answer = self.send(endpoints.get_session(_checked_id(session_id)))
         except AGBError as error:
             return SessionResult.failed(error)
-        data = answers.session_data(answer, session_id)
-        if answers.is_gone(data.status):
+        data = responses.session_data(answer, session_id)
+        if responses.is_gone(data.status):
             gone = NotFoundError(f"Session {session_id} is released", request_id=answer.request_id)
             return SessionResult.failed(gone)
         session = Session(
@@ -154,7 +154,7 @@ class AGB:
         )
         return SessionResult(True, "", answer.request_id, session=session)
 
-    def _direct_link(self, answer: wire.Answer) -> DirectLink | None:
+    def _direct_link(self, answer: messages.Answer) -> DirectLink | None:
         """The direct way to a session's tools, if it is as well guarded as the API itself."""
         found = direct_link.of(answer.fields)
         if found is None or is_loopback(found.url) != is_loopback(self.endpoint):
@@ -164,10 +164,10 @@ class AGB:
     def get_session(self, session_id: str) -> GetSessionResult:
         """Get a session's attributes as the service gives them."""
         try:
-            answer = self.send(calls.get_session(_checked_id(session_id)))
+            answer = self.send(endpoints.get_session(_checked_id(session_id)))
         except AGBError as error:
             return GetSessionResult.failed(error, http_status_code=error.http_status or 0, code=error.code)
-        data = answers.session_data(answer, session_id)
+        data = responses.session_data(answer, session_id)
         return GetSessionResult(
             True, "", answer.request_id, http_status_code=answer.http_status, code=answer.code, data=data
         )
@@ -175,7 +175,7 @@ class AGB:
     def get_status(self, session_id: str) -> SessionStatusResult:
         """Get a session's status. This does not keep it alive."""
         try:
-            answer = self.send(calls.get_status(_checked_id(session_id)))
+            answer = self.send(endpoints.get_status(_checked_id(session_id)))
         except AGBError as error:
             return SessionStatusResult.failed(error, http_status_code=error.http_status or 0, code=error.code)
         return SessionStatusResult(
@@ -184,7 +184,7 @@ class AGB:
             answer.request_id,
             http_status_code=answer.http_status,
             code=answer.code,
-            status=answers.status(answer),
+            status=responses.status(answer),
         )
 
     # ---- listing -----------------------------------------------------------------------------------------
@@ -203,21 +203,21 @@ class AGB:
             token: str | None = None
             for number in range(1, page + 1):
                 answer = self._list_page(labels, limit, token)
-                token = answers.next_token(answer)
+                token = responses.next_token(answer)
                 past_the_end = token is None and number < page
                 if past_the_end:
                     break
         except AGBError as error:
             return SessionListResult.failed(error)
-        sessions = [] if past_the_end else answers.listed(answer)
+        sessions = [] if past_the_end else responses.listed(answer)
         return SessionListResult(
             True,
             "",
             answer.request_id,
             session_ids=[item.session_id for item in sessions],
             next_token=token,
-            max_results=answers.count(answer, "maxResults", limit),
-            total_count=answers.count(answer, "count", len(sessions)),
+            max_results=responses.count(answer, "maxResults", limit),
+            total_count=responses.count(answer, "count", len(sessions)),
             sessions=sessions,
         )
 
@@ -231,19 +231,19 @@ class AGB:
         seen: set[str] = set()
         while True:
             answer = self._list_page(labels, limit, token)
-            yield from (item.session_id for item in answers.listed(answer))
-            token = answers.next_token(answer)
+            yield from (item.session_id for item in responses.listed(answer))
+            token = responses.next_token(answer)
             if token is None:
                 return
             if token in seen:
                 raise ProtocolError("Could not list sessions: the pages go round in a circle")
             seen.add(token)
 
-    def _list_page(self, labels: Mapping[str, str] | None, limit: int, token: str | None) -> wire.Answer:
+    def _list_page(self, labels: Mapping[str, str] | None, limit: int, token: str | None) -> messages.Answer:
         _check_number("limit", limit)
         if labels and (problem := label_rules.invalid(labels)):
             raise InvalidRequestError(problem)
-        return self.send(calls.list_sessions(labels or {}, limit, token))
+        return self.send(endpoints.list_sessions(labels or {}, limit, token))
 
     # ---- deleting ----------------------------------------------------------------------------------------
 
@@ -271,7 +271,7 @@ class AGB:
     def release(self, session_id: str) -> DeleteResult:
         """Ask for a session's end without waiting for it; one that is gone already is no failure."""
         try:
-            answer = self.send(calls.release(_checked_id(session_id)))
+            answer = self.send(endpoints.release(_checked_id(session_id)))
         except NotFoundError as error:
             return DeleteResult(True, "", error.request_id)
         except AGBError as error:
@@ -285,7 +285,9 @@ class AGB:
             AGBError: the service does not say.
         """
         try:
-            return answers.is_gone(answers.status(self.send(calls.get_status(_checked_id(session_id)))))
+            return responses.is_gone(
+                responses.status(self.send(endpoints.get_status(_checked_id(session_id))))
+            )
         except NotFoundError:
             return True
 
@@ -320,8 +322,8 @@ class AGB:
             self.endpoint == other.endpoint and self._transport.key == other._transport.key
         )
 
-    def send(self, request: wire.Request) -> wire.Answer:
-        """Send a request of :mod:`pytest_agb.client.wire`, and raise an :class:`AGBError` if it fails."""
+    def send(self, request: messages.Request) -> messages.Answer:
+        """Send a request of `pytest_agb.client.api.messages`, and raise an :class:`AGBError` if it fails."""
         return self._transport.send(request)
 
     def redact(self, text: str) -> str:

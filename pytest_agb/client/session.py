@@ -7,9 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb import labels as label_rules
-from pytest_agb.client import answers, calls, direct_link, stream_output, streaming, verdict, wire
-from pytest_agb.client.code import Code
-from pytest_agb.client.command import Command
+from pytest_agb.client.api import classify, direct_link, endpoints, messages, responses
 from pytest_agb.client.errors import (
     AGBError,
     InvalidRequestError,
@@ -18,7 +16,7 @@ from pytest_agb.client.errors import (
     RefusedError,
     ToolError,
 )
-from pytest_agb.client.file_system import FileSystem
+from pytest_agb.client.http import websocket
 from pytest_agb.client.results import (
     DeleteResult,
     GetSessionData,
@@ -28,8 +26,12 @@ from pytest_agb.client.results import (
     SessionMetricsResult,
     SessionStatusResult,
 )
-from pytest_agb.client.stream_output import StreamedOutput
-from pytest_agb.client.tools import ToolOutput
+from pytest_agb.client.tools import stream_output
+from pytest_agb.client.tools.caller import ToolOutput
+from pytest_agb.client.tools.code import Code
+from pytest_agb.client.tools.command import Command
+from pytest_agb.client.tools.file_system import FileSystem
+from pytest_agb.client.tools.stream_output import StreamedOutput
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from pytest_agb.client.agb import AGB
-    from pytest_agb.client.direct_link import DirectLink
-    from pytest_agb.client.stream_output import Heard
+    from pytest_agb.client.api.direct_link import DirectLink
+    from pytest_agb.client.tools.stream_output import Heard
 
 
 class Session:
@@ -100,7 +102,9 @@ class Session:
 
     def _attributes(self) -> GetSessionData:
         if self._data is None:
-            self._data = answers.session_data(self._send(calls.get_session(self.session_id)), self.session_id)
+            self._data = responses.session_data(
+                self._send(endpoints.get_session(self.session_id)), self.session_id
+            )
         return self._data
 
     def become(self, other: Session) -> None:
@@ -135,7 +139,7 @@ class Session:
             reserved = self._known_reserved()
             if problem := label_rules.refused(labels, on_ours=label_rules.CREATED_BY in reserved):
                 raise InvalidRequestError(problem)
-            answer = self._send(calls.set_labels(self.session_id, {**labels, **reserved}))
+            answer = self._send(endpoints.set_labels(self.session_id, {**labels, **reserved}))
         except AGBError as error:
             return OperationResult.failed(error)
         return OperationResult(True, "", answer.request_id, data=True)
@@ -158,18 +162,18 @@ class Session:
         return self._reserved
 
     def _all_labels(self) -> tuple[dict[str, str], str]:
-        answer = self._send(calls.get_labels(self.session_id))
-        return answers.labels(self.session_id, answer), answer.request_id
+        answer = self._send(endpoints.get_labels(self.session_id))
+        return responses.labels(self.session_id, answer), answer.request_id
 
     # ---- state -------------------------------------------------------------------------------------------
 
     def info(self) -> OperationResult:
         """Get the session's details as a dictionary in ``data``; fails once the session is released."""
         try:
-            answer = self._send(calls.get_info(self.session_id))
+            answer = self._send(endpoints.get_info(self.session_id))
         except AGBError as error:
             return OperationResult.failed(error)
-        return OperationResult(True, "", answer.request_id, data=answers.info(answer))
+        return OperationResult(True, "", answer.request_id, data=responses.info(answer))
 
     def get_status(self) -> SessionStatusResult:
         """Get the session's status. This does not keep it alive."""
@@ -187,8 +191,8 @@ class Session:
         Raises:
             AGBError: the session has ended, or the service gives it no token.
         """
-        answer = self._send(calls.get_session(self.session_id))
-        token = wire.text_of(answer.fields.get("token") or answer.fields.get("Token"))
+        answer = self._send(endpoints.get_session(self.session_id))
+        token = messages.text_of(answer.fields.get("token") or answer.fields.get("Token"))
         if not token:
             raise RefusedError(
                 f"The service gives session {self.session_id} no token", request_id=answer.request_id
@@ -198,7 +202,7 @@ class Session:
     def keep_alive(self) -> OperationResult:
         """Start the session's idle timeout anew."""
         try:
-            answer = self._send(calls.keep_alive(self.session_id))
+            answer = self._send(endpoints.keep_alive(self.session_id))
         except AGBError as error:
             return OperationResult.failed(error)
         return OperationResult(True, "", answer.request_id, data=True)
@@ -206,7 +210,7 @@ class Session:
     def get_link(self, protocol_type: str | None = None, port: int | None = None) -> OperationResult:
         """Get the URL under which a port of the session can be reached, as ``data``."""
         try:
-            answer = self._send(calls.get_link(self.session_id, protocol_type, port))
+            answer = self._send(endpoints.get_link(self.session_id, protocol_type, port))
             url = answer.fields.get("url")
             if not isinstance(url, str) or not url:
                 raise ProtocolError(f"The link to session {self.session_id} came without a URL")
@@ -218,7 +222,7 @@ class Session:
         """Get how busy the session is."""
         try:
             answer = self._run_tool("get_metrics", {}, 0)
-            raw, metrics = answers.metrics(answer.text)
+            raw, metrics = responses.metrics(answer.text)
         except AGBError as error:
             return SessionMetricsResult.failed(error)
         return SessionMetricsResult(True, "", answer.request_id, metrics=metrics, raw=raw)
@@ -231,10 +235,10 @@ class Session:
         try:
             if not image:
                 raise InvalidRequestError("The session's image is not known: pass image_id")
-            answer = self._send(calls.list_tools(image))
+            answer = self._send(endpoints.list_tools(image))
         except AGBError as error:
             return McpToolsResult.failed(error)
-        return McpToolsResult(True, "", answer.request_id, tools=answers.tools(answer))
+        return McpToolsResult(True, "", answer.request_id, tools=responses.tools(answer))
 
     def call_mcp_tool(
         self, name: str, args: Mapping[str, Any] | None = None, *, timeout_seconds: float = 0
@@ -257,15 +261,15 @@ class Session:
         if link is not None and name in link.servers:
             answer = self._send(direct_link.call_tool(link, self.session_id, name, args, timeout))
         else:
-            answer = self._send(calls.call_tool(self.session_id, name, args, timeout))
-        return ToolOutput(verdict.tool_text(answer), answer.request_id)
+            answer = self._send(endpoints.call_tool(self.session_id, name, args, timeout))
+        return ToolOutput(classify.tool_text(answer), answer.request_id)
 
     def _stream_code(
         self, code: str, language: str, timeout_s: float
     ) -> tuple[StreamedOutput, Generator[Heard, None, None]]:
         purpose = f"stream code in session {self.session_id}"
         # Asked for anew by each program: so no session holds what opens it.
-        answer = self._send(calls.get_session(self.session_id))
+        answer = self._send(endpoints.get_session(self.session_id))
         access = stream_output.access(answer.fields)
         if access is None:
             raise RefusedError(
@@ -276,7 +280,7 @@ class Session:
         output = StreamedOutput(uuid.uuid4().hex)
         first = stream_output.invocation(output.invocation_id, access.target, code, language, timeout_s)
         limit = timeout_s + self.agb.settings.tool_margin_seconds
-        return output, output.heard(streaming.messages(access, first, purpose, limit, self.agb.settings))
+        return output, output.heard(websocket.messages(access, first, purpose, limit, self.agb.settings))
 
     # ---- end ---------------------------------------------------------------------------------------------
 
@@ -300,7 +304,7 @@ class Session:
                 hint="Create another; nothing of a released session can be recovered",
             )
 
-    def _send(self, request: wire.Request) -> wire.Answer:
+    def _send(self, request: messages.Request) -> messages.Answer:
         self._require_alive()
         return self.agb.send(request)
 

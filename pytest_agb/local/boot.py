@@ -9,11 +9,11 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 # The parent package is a stand-in: its own code, and what it imports, has no business in a sandbox.
 _CODE = """
-import sys, types
+import importlib, sys, types
 package = types.ModuleType("pytest_agb")
 package.__path__ = [{path!r}]
 sys.modules["pytest_agb"] = package
-from pytest_agb.local import {module} as module
+module = importlib.import_module("pytest_agb.local.{module}")
 module.{function}(*sys.argv[1:])
 """
 

@@ -12,17 +12,16 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .limits import Limits
-from .sandbox import ForkServerHandle
-from .sessions import SessionRules, Sessions
+from pytest_agb.local.limits.rlimits import Limits
+from pytest_agb.local.sessions.registry import SessionRules, Sessions
+from pytest_agb.local.sessions.sandbox import ForkServerHandle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pytest_agb.local.contexts.store import Contexts
     from pytest_agb.removal import Left
-
-    from .contexts import Contexts
 
 logger = logging.getLogger("pytest_agb.local")
 
@@ -118,7 +117,7 @@ def serve(
 
 
 def _contexts(config: ServerConfig) -> Contexts:
-    from .contexts import Contexts, ContextsError
+    from pytest_agb.local.contexts.store import Contexts, ContextsError
 
     try:
         return Contexts(config.contexts_directory or config.data_directory / "contexts")
@@ -152,8 +151,8 @@ async def _serve(
 ) -> None:
     import uvicorn
 
-    from .app import MAX_BODY_BYTES, App
-    from .throttle import Throttle
+    from pytest_agb.local.api.app import MAX_BODY_BYTES, App
+    from pytest_agb.local.api.throttle import Throttle
 
     class Server(uvicorn.Server):
         """uvicorn's, without its signal handlers: the sandboxes must end first."""

@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
-from pytest_agb import rundir
 from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError, Session
 from pytest_agb.labels import RunLabels
-from pytest_agb.pool import spec
-from pytest_agb.pool.process import Process
-from pytest_agb.pool.run_agb import RunAGB
-from pytest_agb.pool.slots import IllegalTransitionError
-from pytest_agb.pool.waiting import Waiting
+from pytest_agb.pool.acquire import Waiting
+from pytest_agb.pool.joined_run import Process
+from pytest_agb.pool.labelled_client import RunAGB
+from pytest_agb.run import run_directory
+from pytest_agb.store import session_spec
+from pytest_agb.store.slots import IllegalTransitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from pytest_agb.pool.slots import Slot
     from pytest_agb.settings import Settings
+    from pytest_agb.store.slots import Slot
 
 #: A reused session that has not answered for so many seconds is asked whether it is there.
 _TRUSTED_SECONDS = 10.0
@@ -88,7 +88,7 @@ class Pool:
         if refused:
             raise InvalidRequestError(f"no session can be created: {refused}")
         process = self._process()
-        wanted = spec.write(params)
+        wanted = session_spec.write(params)
         while True:
             waiting = Waiting(process, self._settings, wanted, on_wait)
             slot = waiting.run(user=user, unit=unit)
@@ -136,7 +136,7 @@ class Pool:
 
     def expect(self, params: CreateSessionParams, units: Iterable[tuple[str, int]]) -> None:
         """Expect that each of ``units`` will ask for a session like this; see `leases.Units`."""
-        self._process().state.units.expect(spec.write(params), units)
+        self._process().state.units.expect(session_spec.write(params), units)
 
     def soon(self, unit: str) -> None:
         """This process will come to ``unit`` next. Nobody need know once it has left the run."""
@@ -169,7 +169,7 @@ class Pool:
             if self._own is None or self._own.pid != os.getpid():
                 try:
                     self._own = Process(self._settings, self._role)
-                except rundir.RunDirectoryError as error:
+                except run_directory.RunDirectoryError as error:
                     raise AGBError(str(error)) from error
             return self._own
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deadline import eventually
-from standin import StandIn
+from support.deadline import eventually
+from support.standin import StandIn
 
 RELEASE = "/mcp/releaseSessionAsync"
 KEYS = {"id", "run", "ci_run", "slot", "created_at", "expires_at", "age_seconds", "action", "reason"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from standin import IMAGE, StandIn
-from standin_clock import Sleeps
+from support.standin import IMAGE, StandIn
+from support.standin_clock import Sleeps
 
 from pytest_agb import AGB, CreateSessionParams, Session
 

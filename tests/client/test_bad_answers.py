@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from standin import IMAGE, StandIn
+from support.standin import IMAGE, StandIn
 
 from pytest_agb import (
     AGB,
@@ -23,12 +23,12 @@ from pytest_agb import (
     ToolError,
     UnavailableError,
 )
-from pytest_agb.client import calls
-from pytest_agb.client.wire import read_answer
+from pytest_agb.client.api import endpoints
+from pytest_agb.client.api.messages import read_answer
 
 if TYPE_CHECKING:
-    from standin_clock import Sleeps
-    from standin_faults import Fault
+    from support.standin_clock import Sleeps
+    from support.standin_faults import Fault
 
 LIST = "/sdk/ListSession"
 
@@ -125,8 +125,8 @@ def test_an_error_says_which_request_it_was(agb: AGB) -> None:
     assert "request ID REQUEST-1" in str(result.error)
 
 
-STATUS = calls.get_status("session-1")
-TOOL = calls.call_tool("session-1", "shell", {}, 1)
+STATUS = endpoints.get_status("session-1")
+TOOL = endpoints.call_tool("session-1", "shell", {}, 1)
 
 
 def test_what_a_tool_says_is_no_news_of_the_account() -> None:

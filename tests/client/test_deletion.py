@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from standin import IMAGE, StandIn
+from support.standin import IMAGE, StandIn
 
 from pytest_agb import (
     AGB,
@@ -18,8 +18,8 @@ from pytest_agb import (
 )
 
 if TYPE_CHECKING:
-    from standin_clock import Sleeps
-    from standin_faults import Fault
+    from support.standin_clock import Sleeps
+    from support.standin_faults import Fault
 
 STATUS = "/mcp/getSessionInfo"
 RELEASE = "/mcp/releaseSessionAsync"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from standin import IMAGE, StandIn
+from support.standin import IMAGE, StandIn
 
 from pytest_agb import AGB, CreateSessionParams, InvalidRequestError
 

@@ -6,15 +6,15 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from standin import IMAGE, StandIn
+from support.standin import IMAGE, StandIn
 
 from pytest_agb import AGB, AGBError, CreateSessionParams
-from pytest_agb.client import calls, verdict
-from pytest_agb.client.wire import Answer, read_answer
+from pytest_agb.client.api import classify, endpoints
+from pytest_agb.client.api.messages import Answer, read_answer
 
 if TYPE_CHECKING:
-    from standin_clock import Sleeps
-from standin_faults import Fault
+    from support.standin_clock import Sleeps
+from support.standin_faults import Fault
 
 CREATE = "/mcp/createSession"
 
@@ -78,16 +78,16 @@ def test_a_create_that_was_not_sent_has_made_none() -> None:
     ],
 )
 def test_an_answer_with_a_session_id_has_made_a_session(status: int, body: bytes) -> None:
-    request = calls.create_session(IMAGE, {}, 60, None)
+    request = endpoints.create_session(IMAGE, {}, 60, None)
 
     answer = read_answer(request, status, body)
 
     assert isinstance(answer, Answer)
-    assert verdict.created_session_id(answer) == "s-1"
+    assert classify.created_session_id(answer) == "s-1"
 
 
 def test_a_success_without_a_session_id_is_doubtful() -> None:
-    request = calls.create_session(IMAGE, {}, 60, None)
+    request = endpoints.create_session(IMAGE, {}, 60, None)
 
     error = read_answer(request, 200, b'{"success": true, "data": {}}')
 

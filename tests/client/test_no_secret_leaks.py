@@ -9,16 +9,16 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from standin import IMAGE, StandIn, ToolError
-from standin_http import HttpReply, HttpRequest, HttpServer
+from support.standin import IMAGE, StandIn, ToolError
+from support.standin_http import HttpReply, HttpRequest, HttpServer
 
 from pytest_agb import AGB, AGBError, CreateSessionParams, Session
-from pytest_agb.client import calls
-from pytest_agb.client.wire import read_answer, redact
+from pytest_agb.client.api import endpoints
+from pytest_agb.client.api.messages import read_answer, redact
 
 if TYPE_CHECKING:
-    from standin_clock import Sleeps
-    from standin_faults import Fault
+    from support.standin_clock import Sleeps
+    from support.standin_faults import Fault
 
 KEY = "ako-very-secret-0123456789"
 
@@ -53,7 +53,7 @@ def test_a_key_that_the_service_repeats_is_blotted_out(service: StandIn) -> None
 
 def test_a_key_in_a_page_is_blotted_out_before_the_page_is_cut() -> None:
     page = f"<html>{'x' * 100}{KEY}".encode()
-    request = calls.get_status("session-1")
+    request = endpoints.get_status("session-1")
 
     error = read_answer(request, 200, page, hide=lambda value: redact(value, KEY))
 
@@ -96,10 +96,10 @@ def test_a_key_that_is_repeated_is_kept_nowhere(status: int, page: bool, sleeps:
     server = HttpServer(_Repeating(status, page=page))
     agb = AGB(KEY, f"http://127.0.0.1:{server.port}", sleep=sleeps)
     requests = [
-        calls.create_session(IMAGE, {}, 60, None),
-        calls.get_info("session-1"),
-        calls.get_status("session-1"),
-        calls.call_tool("session-1", "shell", {}, 1),
+        endpoints.create_session(IMAGE, {}, 60, None),
+        endpoints.get_info("session-1"),
+        endpoints.get_status("session-1"),
+        endpoints.call_tool("session-1", "shell", {}, 1),
     ]
     try:
         for request in requests:

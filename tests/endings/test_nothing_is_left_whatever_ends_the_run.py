@@ -7,8 +7,8 @@ import signal
 import time
 
 import pytest
-from deadline import eventually
-from suite import FOREIGN, Suite
+from support.deadline import eventually
+from support.suite import FOREIGN, Suite
 
 #: Without xdist and with it, a sandbox for each test and one for all: one pair by default, all with `-m ""`.
 pytestmark = pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confined import confined, inside, lasting, limited  # noqa: F401 (fixtures)
-from localserver import Api, Sandbox, Server, can_forbid_namespaces, serving
+from support.confined import confined, inside, lasting, limited  # noqa: F401 (fixtures)
+from support.local_server import Api, Sandbox, Server, can_forbid_namespaces, serving
 
-from pytest_agb.local import isolation
+from pytest_agb.local.isolation import choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what has nothing to test here. No fixture: pytest would report each of its skips on its own."""
-    for way in isolation.WAYS:
-        if item.get_closest_marker(f"needs_{way}") and isolation.obstacle_to(way):
+    for way in choose.WAYS:
+        if item.get_closest_marker(f"needs_{way}") and choose.obstacle_to(way):
             pytest.skip(f"no {way} on this machine: there is nothing to test")
     if item.get_closest_marker("needs_unshare") and not can_forbid_namespaces():
         pytest.skip("no user namespaces on this machine to be forbidden")

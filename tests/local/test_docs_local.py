@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from localserver import Server, environment
+from support.local_server import Server, environment
 
 PAGE = Path(__file__).parents[2] / "docs" / "local.md"
 

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from deadline import eventually
-from localserver import IMAGE, Server
-from officialsdk import WAIT, Heard, told
+from support.deadline import eventually
+from support.local_server import IMAGE, Server
+from support.official_sdk import WAIT, Heard, told
 
 from pytest_agb import (
     AGB,

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from deadline import eventually
-from suite import Suite
+from support.deadline import eventually
+from support.suite import Suite
 
 from pytest_agb.labels import RUN
-from pytest_agb.pool import members
+from pytest_agb.run import members
 
 #: Runs a command as process 1 of process IDs of its own; killed, it takes them all along.
 CONTAINER = ("unshare", "-Ur", "-p", "-f", "--mount-proc", "--kill-child")
@@ -22,7 +22,7 @@ CONTAINER = ("unshare", "-Ur", "-p", "-f", "--mount-proc", "--kill-child")
 JOINS = """
 import os, sys
 from pathlib import Path
-from pytest_agb.pool.members import Member
+from pytest_agb.run.members import Member
 
 member = Member(Path(sys.argv[1]), "test")
 print(os.getpid(), flush=True)
@@ -32,7 +32,7 @@ sys.stdin.read()
 LOOKS = """
 import sys
 from pathlib import Path
-from pytest_agb.pool.members import any_alive
+from pytest_agb.run.members import any_alive
 
 for line in sys.stdin:
     print(any_alive(Path(sys.argv[1])), flush=True)

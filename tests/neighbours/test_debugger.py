@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deadline import eventually
-from suite import Suite
+from support.deadline import eventually
+from support.suite import Suite
 
 KEEP_ALIVE = "/mcp/refreshSessionIdleTime"
 

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from deadline import eventually
-from suite import Suite
+from support.deadline import eventually
+from support.suite import Suite
 
 from pytest_agb.labels import CI_RUN, RUN
 

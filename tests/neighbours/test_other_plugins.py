@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from suite import Suite
+from support.suite import Suite
 
 from pytest_agb.labels import RUN, SLOT
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from suite import Suite
+from support.suite import Suite
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes in /proc")
 
@@ -45,7 +45,7 @@ def test_no_process_no_file_and_no_output_shows_the_key(
     key = suite.service.api_key.encode()
     suite.write(
         """
-        from pytest_agb.stash import SETTINGS
+        from pytest_agb.plugin.stash import SETTINGS
 
         def test_it(agb, agb_session, agb_session_factory, agb_session_params, _agb_pool, pytestconfig):
             settings = pytestconfig.stash[SETTINGS]

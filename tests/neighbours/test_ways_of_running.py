@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from suite import Suite
+from support.suite import Suite
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from standin import StandIn
-from suite import end_keepers
+from support.standin import StandIn
+from support.suite import end_keepers
 
 
 @pytest.fixture(autouse=True)

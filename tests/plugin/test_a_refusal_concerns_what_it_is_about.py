@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from standin import StandIn
-from standin_faults import RefusedError
+from support.standin import StandIn
+from support.standin_faults import RefusedError
 
 #: Tests of an image that is refused, with good ones before, between and after.
 SUITE = """
@@ -105,7 +105,7 @@ def test_a_key_that_is_refused_fails_all_and_is_asked_about_once(
 PYTHON_THAT_FAILS_ONCE = """\
 #!/bin/sh
 case "$2" in
-*pytest_agb.detach*)
+*pytest_agb.run.detach*)
     mktemp -p {starts} >/dev/null
     if [ $(ls {starts} | wc -l) = {number} ]; then echo "no memory for a moment" >&2; exit 1; fi
 esac

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from standin import StandIn
+from support.standin import StandIn
 
 SUITE = """
     import pytest
@@ -152,7 +152,7 @@ def test_isolation_that_is_not_to_be_had_names_the_remedy(
     pytester.makeini("[pytest]\n")
     pytester.makeconftest(
         """
-        from pytest_agb.local import isolation
+        from pytest_agb.local.isolation import choose as isolation
 
         isolation.obstacle_to = lambda way: isolation.Obstacle(f"no {way} here", "another kernel")
         """

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from deadline import eventually
-from standin import StandIn
+from support.deadline import eventually
+from support.standin import StandIn
 
-from pytest_agb.options import DEFAULT_IDLE_TIMEOUT_SECONDS
+from pytest_agb.plugin.options import DEFAULT_IDLE_TIMEOUT_SECONDS
 from pytest_agb.settings import MAX_LIFETIME_SECONDS
 
 

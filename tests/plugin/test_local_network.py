@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_agb.local import isolation
+from pytest_agb.local.isolation import choose
 
 pytestmark = pytest.mark.skipif(
-    isolation.choose("any") == "none", reason="without isolation the network is the machine's"
+    choose.choose("any") == "none", reason="without isolation the network is the machine's"
 )
 
 SUITE = """

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deadline import eventually
+from support.deadline import eventually
 
 SUITE = """
     import os, pathlib, pytest
@@ -215,7 +215,7 @@ def test_no_secret_in_a_file_or_a_process_list(pytester: pytest.Pytester, temp_d
     pytester.makepyfile(
         """
         import pathlib, subprocess, sys
-        from pytest_agb.stash import SETTINGS
+        from pytest_agb.plugin.stash import SETTINGS
 
         def test_it(agb_session, pytestconfig):
             key = pytestconfig.stash[SETTINGS].api_key

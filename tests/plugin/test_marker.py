@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from standin import StandIn
+from support.standin import StandIn
 
 
 def test_it_wins_over_command_line_and_ini(pytester: pytest.Pytester, cloud: StandIn) -> None:

@@ -8,9 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from deadline import eventually
-from manytests import many, most_at_once
-from standin import StandIn
+from support.deadline import eventually
+from support.many_tests import many, most_at_once
+from support.standin import StandIn
 
 
 def test_the_next_session_is_created_while_a_test_runs(pytester: pytest.Pytester, cloud: StandIn) -> None:

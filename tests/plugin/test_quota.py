@@ -8,9 +8,9 @@ import threading
 import time
 
 import pytest
-from deadline import eventually
-from manytests import many, most_at_once
-from standin import StandIn
+from support.deadline import eventually
+from support.many_tests import many, most_at_once
+from support.standin import StandIn
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from standin import StandIn
+from support.standin import StandIn
 
 SUITE = """
     import os, pathlib, secrets

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from standin import StandIn
+from support.standin import StandIn
 
 from pytest_agb.environment import ci_run
 

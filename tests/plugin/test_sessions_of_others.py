@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from standin import StandIn
+from support.standin import StandIn
 
 LIST, CREATE = "/sdk/ListSession", "/mcp/createSession"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from standin import StandIn
+from support.standin import StandIn
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from deadline import eventually
-from poolruns import finish
-from standin import StandIn
+from support.deadline import eventually
+from support.pool_runs import finish
+from support.standin import StandIn
 
-from pytest_agb import rundir
 from pytest_agb.pool.pool import Pool
+from pytest_agb.run import run_directory
 from pytest_agb.settings import Settings
 
 
@@ -49,4 +49,6 @@ def pools(settings: Settings) -> Iterator[Callable[[], Pool]]:
     for pool in opened:
         pool.close()
     finish(settings)
-    eventually(lambda: not rundir.path(settings.run_id).exists(), "the keeper has left, with the directory")
+    eventually(
+        lambda: not run_directory.path(settings.run_id).exists(), "the keeper has left, with the directory"
+    )

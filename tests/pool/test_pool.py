@@ -14,16 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from deadline import eventually
-from poolruns import PARAMS, finish, in_a_fork, keepers_pid, kill_keeper
-from standin import StandIn
+from support.deadline import eventually
+from support.pool_runs import PARAMS, finish, in_a_fork, keepers_pid, kill_keeper
+from support.standin import StandIn
 
-from pytest_agb import rundir
 from pytest_agb.client import AGBError, AGBTimeoutError, InvalidRequestError
-from pytest_agb.pool.background import Background
-from pytest_agb.pool.drain import drain
+from pytest_agb.plugin.report.summary import lines
 from pytest_agb.pool.pool import Pool
-from pytest_agb.report.terminal import lines
+from pytest_agb.pool.shutdown import drain
+from pytest_agb.run import run_directory
+from pytest_agb.run.one_per_host import Background
 from pytest_agb.settings import Settings
 
 
@@ -42,10 +42,10 @@ def test_acquire_release_drain(service: StandIn, pools: Callable[[], Pool], sett
 def test_draining_a_run_whose_keeper_just_left_leaves_nothing_behind(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rundir, "exists", lambda run_id: True)  # it was, a moment ago
+    monkeypatch.setattr(run_directory, "exists", lambda run_id: True)  # it was, a moment ago
 
     assert drain(settings, lambda left: None) is None
-    assert not rundir.path(settings.run_id).exists()
+    assert not run_directory.path(settings.run_id).exists()
 
 
 def test_release_does_not_wait_for_the_service(service: StandIn, pools: Callable[[], Pool]) -> None:
@@ -171,7 +171,7 @@ def test_a_keeper_that_is_asked_to_end_ends_when_all_is_deleted(
 
 
 def spoil(settings: Settings, statement: str) -> None:
-    with closing(sqlite3.connect(rundir.path(settings.run_id) / "slots.sqlite3")) as database:
+    with closing(sqlite3.connect(run_directory.path(settings.run_id) / "slots.sqlite3")) as database:
         database.execute(statement)
         database.commit()
 
@@ -181,7 +181,7 @@ def test_a_keeper_that_failed_is_replaced_and_its_log_is_shown(
 ) -> None:
     pool = pools()
     pool.acquire(PARAMS)
-    place = Background(rundir.path(settings.run_id), "keeper")
+    place = Background(run_directory.path(settings.run_id), "keeper")
     spoil(settings, "DROP TABLE wants")
     eventually(lambda: place.running() is None, "the keeper has failed")
     pool.close()
@@ -228,7 +228,7 @@ def test_the_next_run_deletes_what_a_dead_one_and_its_dead_keeper_left(
 
     eventually(lambda: len(service.live_sessions()) == 1, "what the dead run left is deleted")
     assert lease.session.get_status().success
-    eventually(lambda: not rundir.path("run-00000000").exists(), "its directory is removed")
+    eventually(lambda: not run_directory.path("run-00000000").exists(), "its directory is removed")
 
 
 def test_a_dead_runs_session_that_can_live_for_longer_than_a_week_is_not_forgotten(
@@ -237,12 +237,12 @@ def test_a_dead_runs_session_that_can_live_for_longer_than_a_week_is_not_forgott
     dead = settings._replace(run_id="run-00000000", max_lifetime=900_000)
     die(dead)
     eight_days_ago = time.time() - 8 * 24 * 3600
-    os.utime(rundir.path(dead.run_id), (eight_days_ago, eight_days_ago))
+    os.utime(run_directory.path(dead.run_id), (eight_days_ago, eight_days_ago))
 
     pools().acquire(PARAMS)
 
     eventually(lambda: len(service.live_sessions()) == 1, "what the dead run left is deleted")
-    eventually(lambda: not rundir.path(dead.run_id).exists(), "its directory is removed")
+    eventually(lambda: not run_directory.path(dead.run_id).exists(), "its directory is removed")
 
 
 def test_another_accounts_run_leaves_it_alone(
@@ -258,7 +258,7 @@ def test_another_accounts_run_leaves_it_alone(
     finish(settings)
 
     assert [session.api_key for session in service.live_sessions()] == ["ako-other"]
-    assert rundir.path("run-00000000").exists()
+    assert run_directory.path("run-00000000").exists()
     finish(other)  # its own account's next run
     assert service.live_sessions() == []
 
@@ -345,22 +345,22 @@ def test_no_file_holds_the_key(service: StandIn, pools: Callable[[], Pool], temp
     assert files
     for path in files:
         assert service.api_key.encode() not in path.read_bytes(), path
-    account = json.loads((rundir.path("run-00000001") / "account.json").read_text())
+    account = json.loads((run_directory.path("run-00000001") / "account.json").read_text())
     assert account["endpoint"] == service.endpoint
 
 
 def test_the_directories_are_the_users_alone(pools: Callable[[], Pool], temp_directory: Path) -> None:
     pools().acquire(PARAMS)
 
-    for path in (rundir.base(), rundir.path("run-00000001")):
+    for path in (run_directory.base(), run_directory.path("run-00000001")):
         assert path.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_directory_that_somebody_else_can_use_is_refused(
     pools: Callable[[], Pool], temp_directory: Path
 ) -> None:
-    rundir.base().mkdir()
-    rundir.base().chmod(0o777)
+    run_directory.base().mkdir()
+    run_directory.base().chmod(0o777)
 
     with pytest.raises(AGBError, match="is not a directory that only you can use; remove it or set TMPDIR"):
         pools().acquire(PARAMS)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from soak_simulation import Simulation
+from soak.simulation import Simulation
 
 #: Steps in all; more by the environment: `SOAK_STEPS=1000000 pytest tests/soak -n 2`.
 STEPS = int(os.environ.get("SOAK_STEPS", "8000"))

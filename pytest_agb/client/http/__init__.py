@@ -1,0 +1,1 @@
+"""What sends: httpx is imported in this folder and nowhere else."""

@@ -1,0 +1,266 @@
+"""Sends requests over one kept-alive HTTP client per process.
+
+Thread-safe. A forked child gets a client of its own: two processes that write to one socket garble both.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import random
+import threading
+import time
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from pytest_agb.client import errors
+from pytest_agb.client.api import messages
+from pytest_agb.client.client_settings import ClientSettings
+from pytest_agb.client.http import retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from pytest_agb.client.secret import Secret
+
+
+class _BearerAuth(httpx.Auth):
+    """Puts the key on each request as it leaves, so that no object in reach holds it in the open."""
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["authorization"] = f"Bearer {self._key.reveal()}"
+        yield request
+
+
+class _TokenAuth(httpx.Auth):
+    """The same for a session's token."""
+
+    def __init__(self, token: Secret) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["x-access-token"] = self._token.reveal()
+        yield request
+
+
+def _body(request: messages.Request) -> dict[str, Any] | None:
+    if request.body is None:
+        return None
+    # The official SDK sends the token in the body, too.
+    return {**request.body, **({"token": request.token.reveal()} if request.token else {})}
+
+
+class _PerProcess:
+    """What belongs to one process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.client: httpx.Client | None = None
+
+    def close(self) -> None:
+        with self.lock:
+            client, self.client = self.client, None
+        if client is not None:
+            client.close()
+
+
+#: Clients of parent processes: closing their sockets is not ours to do.
+_INHERITED: list[_PerProcess] = []
+
+
+def _close_own(processes: dict[int, _PerProcess]) -> None:
+    for pid, process in processes.items():
+        if pid == os.getpid():
+            process.close()
+        else:
+            _INHERITED.append(process)
+
+
+class Transport:
+    """The way to one account at one endpoint."""
+
+    def __init__(
+        self,
+        key: Secret,
+        endpoint: str,
+        timeout_seconds: float,
+        settings: ClientSettings | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        wall_clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.key = key
+        self.endpoint = endpoint
+        self.timeout_seconds = timeout_seconds
+        self.settings = settings or ClientSettings()
+        self._sleep = sleep
+        self._wall_clock = wall_clock
+        self._chance = chance
+        # By process ID, and never removed: a child must not close, nor garbage-collect, its parent's sockets.
+        self._processes: dict[int, _PerProcess] = {}
+        # Nobody has to close an AGB: the guide never does, and test runs turn ResourceWarnings into failures.
+        weakref.finalize(self, _close_own, self._processes)
+
+    def send(self, request: messages.Request) -> messages.Answer:
+        """Send ``request``, again where that is safe and useful.
+
+        Raises:
+            AGBError: there is no answer, or it is a refusal.
+        """
+        repetition = 0
+        while True:
+            try:
+                return self._send_once(request)
+            except errors.AGBError as error:
+                repetition += 1
+                if repetition >= self.settings.retry.attempts or not retry.may_repeat(request.repeat, error):
+                    raise
+                wait = retry.wait_seconds(
+                    self.settings.retry, repetition - 1, error.retry_after, self._chance()
+                )
+            self._sleep(wait)
+
+    def close(self) -> None:
+        """Close this process's connections; a later call opens new ones."""
+        if process := self._processes.get(os.getpid()):
+            process.close()
+
+    def redact(self, text: str) -> str:
+        """Blot the key out of a text that is about to become an error's."""
+        return str(self._hide(text))
+
+    def _hide(self, value: Any, request: messages.Request | None = None) -> Any:
+        value = messages.redact(value, self.key.reveal())
+        if request is not None and request.token is not None:
+            value = messages.redact(value, request.token.reveal(), "token")
+        return value
+
+    def _send_once(self, request: messages.Request) -> messages.Answer:
+        timeout = max(self.timeout_seconds, request.timeout_seconds or 0)
+        failure: errors.AGBError | None = None
+        try:
+            response = self._client().request(
+                request.method,
+                (request.url or self.endpoint) + request.path,
+                params=dict(request.query),
+                json=_body(request),
+                timeout=httpx.Timeout(timeout, connect=min(timeout, self.settings.connect_timeout_seconds)),
+                auth=_TokenAuth(request.token) if request.token else httpx.USE_CLIENT_DEFAULT,
+            )
+        except httpx.HTTPError as error:
+            failure = self._explain(request, error, timeout)
+        except (httpx.InvalidURL, UnicodeError) as error:
+            failure = errors.InvalidRequestError(f"Could not {request.purpose}: {self.redact(str(error))}")
+        if failure is not None:  # raised out here: httpx's exception holds the request, and with it the key
+            raise failure
+        answer = self._read(request, response)
+        if isinstance(answer, errors.AGBError):
+            raise answer
+        return answer
+
+    def _read(self, request: messages.Request, response: httpx.Response) -> messages.Answer | errors.AGBError:
+        if response.is_redirect:
+            location = self.redact(response.headers.get("location", "").partition("?")[0])
+            return errors.ProtocolError(
+                f"Could not {request.purpose}: {request.url or self.endpoint} redirects to {location}",
+                http_status=response.status_code,
+                hint="Set AGB_ENDPOINT to the address that answers itself",
+            )
+        return messages.read_answer(
+            replace(request, url=request.url or self.endpoint),  # an answer may quote its address, too
+            response.status_code,
+            response.content,
+            response.headers.get("x-request-id", ""),
+            retry.parse_retry_after(response.headers.get("retry-after"), self._wall_clock()),
+            lambda value: self._hide(value, request),
+        )
+
+    def _client(self) -> httpx.Client:
+        process = self._processes.setdefault(os.getpid(), _PerProcess())  # atomic, also after a fork
+        with process.lock:
+            if process.client is None:
+                process.client = self._open()
+            return process.client
+
+    def _open(self) -> httpx.Client:
+        problem = ""
+        loopback = is_loopback(self.endpoint)
+        try:
+            return httpx.Client(
+                auth=_BearerAuth(self.key),
+                # The official SDK names the content type on every request, GETs included.
+                headers={"user-agent": "pytest-agb", "content-type": "application/json"},
+                limits=httpx.Limits(
+                    max_connections=self.settings.max_connections,
+                    max_keepalive_connections=self.settings.max_connections,
+                    keepalive_expiry=self.settings.keepalive_expiry_seconds,
+                ),
+                # httpx takes proxies from the environment, and sends loopback addresses there too.
+                trust_env=not loopback,
+                # Loading the certificates takes 20 ms, for nothing where there is no TLS.
+                verify=not (loopback and self.endpoint.startswith("http://")),
+                follow_redirects=False,
+            )
+        except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+            problem = (
+                type(error).__name__ if "@" in str(error) else str(error)
+            )  # a proxy's URL may hold a password
+        raise errors.InvalidRequestError(
+            f"The proxy or certificate settings of the environment can't be used: {problem}",
+            hint="Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
+        )
+
+    def _explain(self, request: messages.Request, error: httpx.HTTPError, timeout: float) -> errors.AGBError:
+        what = str(self._hide(str(error), request)) or type(error).__name__
+        failed = f"Could not {request.purpose}: "
+        address = request.url or self.endpoint
+        not_sent = isinstance(
+            error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+        )
+        if isinstance(error, httpx.TimeoutException):
+            where = "no connection to" if not_sent else "no answer from"
+            limit = (
+                self.settings.connect_timeout_seconds if isinstance(error, httpx.ConnectTimeout) else timeout
+            )
+            return errors.AGBTimeoutError(
+                f"{failed}{where} {address} within {min(limit, timeout):g} s",
+                maybe_executed=not not_sent,
+            )
+        if isinstance(error, httpx.ConnectError):
+            certificate = "certificate" in what.lower()
+            return errors.UnavailableError(
+                f"{failed}no connection to {address}: {what}",
+                hint="Give your certificate authority in SSL_CERT_FILE" if certificate else "",
+            )
+        if isinstance(error, httpx.ProxyError):
+            return errors.UnavailableError(
+                f"{failed}the proxy refused: {what}", hint="Check HTTPS_PROXY, or name the host in NO_PROXY"
+            )
+        if isinstance(error, (httpx.UnsupportedProtocol, httpx.LocalProtocolError)):
+            return errors.InvalidRequestError(f"{failed}{what}")
+        garbled = isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in what
+        if garbled or isinstance(error, httpx.DecodingError):
+            return errors.ProtocolError(f"{failed}{address} does not speak HTTP: {what}", maybe_executed=True)
+        return errors.UnavailableError(
+            f"{failed}the connection to {address} broke before the answer came: {what}",
+            maybe_executed=True,
+        )
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether ``endpoint`` is on this machine."""
+    host = (urlsplit(endpoint).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

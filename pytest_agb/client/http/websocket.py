@@ -1,0 +1,100 @@
+"""Carries one streamed program over a WebSocket of its own.
+
+A connection per program: nothing to share between threads or to carry over a fork, and nothing that stays
+open. It is the library by which the official SDK streams, and imported only by those who stream.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+
+from pytest_agb.client import errors
+from pytest_agb.client.api import classify, own_words
+from pytest_agb.client.api.messages import redact
+from pytest_agb.client.http.transport import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_agb.client.client_settings import ClientSettings
+    from pytest_agb.client.tools.stream_output import StreamAccess
+
+#: Seconds that a good-bye may take; nothing depends on its answer.
+_CLOSE_SECONDS = 1.0
+
+
+def messages(
+    access: StreamAccess, first: str, purpose: str, timeout_seconds: float, settings: ClientSettings
+) -> Generator[str | bytes, None, None]:
+    """Connect, send ``first`` and give what comes back, until the caller has enough.
+
+    Raises:
+        AGBError: ``websockets`` is not installed, there is no connection, it breaks, or the caller has not
+            enough ``timeout_seconds`` after ``first`` was sent.
+    """
+    try:
+        from websockets.exceptions import WebSocketException
+        from websockets.sync.client import connect
+    except ImportError:
+        raise errors.InvalidRequestError(
+            f"Could not {purpose}: streaming needs the package websockets",
+            hint="pip install 'pytest-agb[stream]'",
+        ) from None
+    failure: errors.AGBError | None = None
+    sent = False
+    limit = settings.connect_timeout_seconds
+    try:
+        with connect(
+            access.url,
+            additional_headers={"X-Access-Token": access.token.reveal()},
+            user_agent_header="pytest-agb",
+            ssl=httpx.create_ssl_context() if access.url.startswith("wss:") else None,
+            proxy=None if is_loopback(access.url) else True,
+            open_timeout=limit,
+            close_timeout=_CLOSE_SECONDS,
+            max_size=None,  # a picture may have many megabytes
+        ) as connection:
+            connection.send(first)
+            sent = True
+            end = time.monotonic() + timeout_seconds
+            limit = timeout_seconds
+            while True:
+                yield connection.recv(max(0.0, end - time.monotonic()))
+    except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
+        failure = _explain(error, purpose, access, sent, limit)
+    if failure is not None:  # raised out here: the library's own frames hold the token
+        raise failure
+
+
+def _explain(
+    error: Exception, purpose: str, access: StreamAccess, sent: bool, limit: float
+) -> errors.AGBError:
+    from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
+
+    where = access.url.partition("?")[0]
+    failed = f"Could not {purpose}: "
+    if isinstance(error, TimeoutError):
+        what = "no end of the program from" if sent else "no connection to"
+        return errors.AGBTimeoutError(f"{failed}{what} {where} within {limit:g} s", maybe_executed=sent)
+    if isinstance(error, InvalidStatus):
+        status, body = error.response.status_code, error.response.body or b""
+        said = " ".join(bytes(body).decode("utf-8", "replace").split())
+        words = own_words.without(said, [access.url, where, urlsplit(where).path, urlsplit(where).netloc])
+        kind = classify.classify(status, "", words)
+        if kind is errors.AuthenticationError:  # it is the session's token that is refused
+            kind = errors.PermissionDeniedError
+        text = redact(said, access.token.reveal(), "token")[:120]
+        return kind(f"{failed}{where} refuses the stream: {text or 'no reason given'}", http_status=status)
+    if isinstance(error, InvalidURI):
+        return errors.ProtocolError(f"{failed}the service names no WebSocket's address but {where!r}")
+    if isinstance(error, ConnectionClosed):
+        reason = error.rcvd.reason if error.rcvd is not None else ""
+        return errors.UnavailableError(
+            f"{failed}the stream broke before its end" + (f": {reason}" if reason else ""),
+            maybe_executed=True,
+        )
+    return errors.UnavailableError(f"{failed}no stream with {where}: {error}", maybe_executed=sent)

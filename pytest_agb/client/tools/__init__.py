@@ -1,0 +1,1 @@
+"""A session's modules, and how what the tools answer is read."""

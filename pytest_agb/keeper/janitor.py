@@ -1,0 +1,219 @@
+"""The keeper's care for what was created: keeping alive, finding what was lost, deleting."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from pytest_agb.client import AGBError, NotFoundError, Session
+from pytest_agb.keeper.finder import Finder, Look
+from pytest_agb.store.slots import Slot, SlotState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pytest_agb.client import AGB, DeleteResult, OperationResult
+    from pytest_agb.keeper.jobs import Jobs
+    from pytest_agb.run.ownership import Ownership
+    from pytest_agb.store.state import State
+
+Result = TypeVar("Result")
+
+#: What is recorded of a session that could not be deleted in all the time in which it could still be there.
+GIVEN_UP = "given up: it is past its maximum lifetime, which ends it whatever became of its deletion"
+
+
+@dataclass(frozen=True)
+class UpkeepSettings:
+    """Durations in seconds."""
+
+    #: To look for the session of a create whose answer was lost, from then on: labels show up late.
+    lost_seconds: float = 60.0
+    #: The same, where the service does not answer whether there is such a session.
+    unanswered_seconds: float = 300.0
+    #: That whoever waits for such a session waits for it to show up.
+    adopt_seconds: float = 10.0
+    #: Between two requests for one session: the first, growing to the longest.
+    first_retry_seconds: float = 0.25
+    longest_retry_seconds: float = 30.0
+
+
+@dataclass
+class _Task:
+    """What is being done about one slot."""
+
+    began: float
+    due: float
+    pause: float
+    under_way: bool = False
+
+
+class Upkeep:
+    """Sees to each slot that may have a session. `step` starts what is due and returns."""
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        agb: Callable[[], AGB | None],
+        lives: Callable[[str], bool],
+        jobs: Jobs,
+        ownership: Ownership,
+        learn: Callable[..., None],
+        unfindable: Callable[[str], None],
+        clock: Callable[[], float],
+        settings: UpkeepSettings,
+    ) -> None:
+        self._slots = state.slots
+        self._agb = agb
+        self._lives = lives
+        self._jobs = jobs
+        self._ownership = ownership
+        self._finder = Finder(state.slots, ownership, jobs)
+        self._learn = learn
+        self._unfindable = unfindable
+        self._clock = clock
+        self._settings = settings
+        self._tasks: dict[str, _Task] = {}
+        self._kept_alive: dict[str, float] = {}
+
+    def step(self, slots: Sequence[Slot]) -> float:
+        """Start what is due; return when there will be more."""
+        now = self._clock()
+        for slot in slots:
+            if slot.state is SlotState.IDLE:
+                self._keep_alive(slot, now)
+            elif slot.state in (SlotState.CREATING, SlotState.LEASED):
+                self._look_after(slot, now)
+            elif now < slot.expires_at:
+                self._go_on(slot, now)
+            elif slot.note != GIVEN_UP:
+                self._slots.note(slot.slot, GIVEN_UP)
+                self._tasks.pop(slot.slot, None)
+        return min((task.due for task in self._tasks.values() if not task.under_way), default=math.inf)
+
+    def _look_after(self, slot: Slot, now: float) -> None:
+        if self._lives(slot.member):
+            if slot.state is SlotState.LEASED:
+                self._keep_alive(slot, now)
+        elif slot.state is SlotState.CREATING:
+            self._slots.lost(slot.slot, "the process that was creating it died")
+        else:
+            self._slots.deleting(slot.slot)
+
+    def _keep_alive(self, slot: Slot, now: float) -> None:
+        assert slot.session_id is not None
+        since = max(slot.answered_at, self._kept_alive.get(slot.slot, 0.0))
+        agb = self._agb() if now >= since + slot.idle_timeout / 2 else None
+        if agb is None:
+            return
+        self._kept_alive[slot.slot] = now
+        session = Session(agb, slot.session_id)
+
+        def kept(result: OperationResult) -> None:
+            if result.success:
+                self._slots.answered(slot.slot)
+            elif isinstance(result.error, NotFoundError):
+                # Of a leased one the test that uses it learns by itself.
+                self._slots.give_up(slot.slot, f"it ended while nobody used it: {result.error_message}")
+
+        self._jobs.start(session.keep_alive, kept)
+
+    # ---- lost and deleting -------------------------------------------------------------------------------
+
+    def _go_on(self, slot: Slot, now: float) -> None:
+        task = self._tasks.get(slot.slot)
+        if task is None:
+            if slot.state is SlotState.DELETING and slot.uses:
+                self._learn(lease=slot.held)
+            task = self._tasks[slot.slot] = _Task(now, now, self._settings.first_retry_seconds)
+        if task.under_way or now < task.due:
+            return
+        agb = self._agb()
+        if slot.state is SlotState.LOST:
+            self._find(slot, task, agb)
+        elif agb is None:
+            self._done(slot)
+        elif slot.accepted:
+            self._see_it_gone(slot, task, agb)
+        else:
+            self._release(slot, task, agb)
+
+    def _call(self, task: _Task, call: Callable[[], Result], then: Callable[[Result], None]) -> None:
+        def done(result: Result) -> None:
+            self._rest(task)
+            then(result)
+
+        task.under_way = True
+        self._jobs.start(call, done)
+
+    def _rest(self, task: _Task) -> None:
+        """Nothing is under way any more; what is next waits longer than the last time."""
+        task.under_way = False
+        task.due = self._clock() + task.pause
+        task.pause = min(2 * task.pause, self._settings.longest_retry_seconds)
+
+    def _begin_anew(self, task: _Task) -> None:
+        task.due, task.pause = 0.0, self._settings.first_retry_seconds
+
+    def _release(self, slot: Slot, task: _Task, agb: AGB) -> None:
+        assert slot.session_id is not None
+        session_id = slot.session_id
+
+        def released(result: DeleteResult) -> None:
+            if not result.success:
+                self._slots.note(slot.slot, f"could not be deleted: {result.error}")
+                return
+            self._slots.accepted(slot.slot)
+            self._learn(delete=self._clock() - task.began)
+            self._begin_anew(task)
+
+        self._call(task, lambda: agb.release(session_id), released)
+
+    def _see_it_gone(self, slot: Slot, task: _Task, agb: AGB) -> None:
+        assert slot.session_id is not None
+        session_id = slot.session_id
+
+        def look() -> bool | AGBError:
+            try:
+                return agb.is_gone(session_id)
+            except AGBError as error:
+                return error
+
+        def looked(gone: bool | AGBError) -> None:
+            if isinstance(gone, AGBError):
+                self._slots.note(slot.slot, f"could not be seen gone: {gone}")
+            elif gone:
+                self._done(slot)
+
+        self._call(task, look, looked)
+
+    def _find(self, slot: Slot, task: _Task, agb: AGB | None) -> None:
+        if agb is None:
+            self._done(slot, f"{slot.note}; the local server has ended")
+            return
+
+        def looked(look: Look) -> None:
+            self._rest(task)
+            if look.session_id is not None:
+                self._slots.ready(slot.slot, look.session_id)
+                self._tasks.pop(slot.slot, None)
+                return
+            if look.unlisted:
+                self._unfindable(slot.slot)
+            if look.more:
+                task.due = 0.0
+            settings = self._settings
+            enough = settings.lost_seconds if look.answered else settings.unanswered_seconds
+            if self._clock() - task.began >= enough:
+                self._done(slot, f"{slot.note}; {look.trouble}")
+
+        task.under_way = True
+        self._finder.look(slot.slot, agb, looked)
+
+    def _done(self, slot: Slot, note: str = "") -> None:
+        self._slots.gone(slot.slot, note=note)
+        self._tasks.pop(slot.slot, None)
+        self._kept_alive.pop(slot.slot, None)
+        self._ownership.forget(slot.slot, slot.session_id)

@@ -1,0 +1,279 @@
+"""The keeper's creating: on demand for whoever waits, and ahead of demand for the tests to come."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_agb.client import (
+    AGBError,
+    ProtocolError,
+    QuotaError,
+    RefusedError,
+    SessionResult,
+    ThrottledError,
+    UnavailableError,
+)
+from pytest_agb.client.api.classify import blames_what_was_sent
+from pytest_agb.keeper import plan
+from pytest_agb.keeper.capacity import Pressure
+from pytest_agb.labels import RunLabels, expires_at
+from pytest_agb.store import refusals, session_spec
+from pytest_agb.store.slots import Slot, SlotState
+from pytest_agb.store.state import usable_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pytest_agb.client import AGB
+    from pytest_agb.keeper.jobs import Jobs
+    from pytest_agb.run.ownership import Ownership
+    from pytest_agb.settings import Settings
+    from pytest_agb.store.state import State
+
+#: Names under which the keeper publishes facts.
+TIMES = "times"
+DEPTH = "depth"
+PRESSURE = "pressure"
+
+#: Weight of the newest figure in a running mean.
+_NEWEST = 0.3
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """A create whose answer did not come."""
+
+    spec: str
+    at: float
+    error: AGBError
+
+
+class Supply:
+    """Decides by `pytest_agb.keeper.plan`, and creates. `step` starts what is due and returns."""
+
+    def __init__(
+        self,
+        state: State,
+        settings: Settings,
+        member: str,
+        *,
+        agb: Callable[[], AGB | None],
+        jobs: Jobs,
+        ownership: Ownership,
+        clock: Callable[[], float],
+        adopt_seconds: float,
+    ) -> None:
+        """Whoever waits for a session whose create was lost waits ``adopt_seconds`` for it to show up."""
+        self._state = state
+        self._settings = settings
+        self._member = member
+        self._agb = agb
+        self._jobs = jobs
+        self._ownership = ownership
+        self._clock = clock
+        self._adopt_seconds = adopt_seconds
+        self._pressure = Pressure()
+        self._lost: dict[str, _Lost] = {}
+        self._times: dict[str, float] = {}
+        if settings.times:
+            self._times = dict(zip(plan.Times.__annotations__, settings.times, strict=True))
+        # The number of leases when what was created ahead turned out not to be used; none is until it grows.
+        self._unused_at: int | None = None
+
+    def step(self, slots: Sequence[Slot], *, over: bool) -> None:
+        """Create and give up what the plan says. ``over``: no test will ask any more."""
+        now = self._clock()
+        idle = [slot for slot in slots if slot.state is SlotState.IDLE]
+        if over:
+            self._give_up(idle, "the run is over")
+            return
+        self._retire(idle, now)
+        self._settle_lost(slots, now)
+        situation = self._situation(slots, now)
+        decided = plan.make(situation)
+        for slot in idle:
+            if decided.give_up[slot.spec] > 0:
+                self._give_up([slot], "nobody needs it")
+                decided.give_up[slot.spec] -= 1
+        if situation.total + len(decided.create) > self._pressure.sure(self._kept()):
+            self._pressure.tried(now)
+        for wanted in decided.create:
+            if self._state.facts.refusal(*refusals.subjects(session_spec.image(wanted))) is None:
+                self._create(wanted)
+
+    def unfindable(self, slot: str) -> None:
+        """The session of a lost create can't be looked for: whoever waits for it need wait no longer."""
+        lost = self._lost.pop(slot, None)
+        if lost is not None:
+            self._state.leases.fail(lost.spec, refusals.write(lost.error))
+
+    def learn(self, **seconds: float) -> None:
+        """Learn what a ``create``, ``lease`` or ``delete`` has just taken."""
+        for name, value in seconds.items():
+            known = self._times.get(name, value)
+            self._times[name] = (1 - _NEWEST) * known + _NEWEST * value
+        times = self._known_times()
+        if times is not None:
+            self._state.facts.put(TIMES, json.dumps([times.create, times.lease, times.delete]))
+
+    # ---- deciding ----------------------------------------------------------------------------------------
+
+    def _situation(self, slots: Sequence[Slot], now: float) -> plan.Situation:
+        settings = self._settings
+        waiting = [want.spec for want in self._state.leases.waiting()]
+        states = Counter(slot.state for slot in slots)
+        # A lost session counts until it is found or given up, also when nobody waits for it any more.
+        forgotten = states[SlotState.LOST] - len(self._lost)
+        ending = states[SlotState.DELETING] + forgotten
+        if not self._pressure.felt:  # the account's own count may well go on until a session is gone
+            ending -= sum(slot.accepted for slot in slots if slot.state is SlotState.DELETING)
+        depth = 0 if self._pressure.felt or self._unused() else self._depth()
+        return plan.Situation(
+            waiting=waiting,
+            upcoming=self._state.units.upcoming(depth + states[SlotState.IDLE]) if depth else (),
+            idle=Counter(slot.spec for slot in slots if slot.state is SlotState.IDLE),
+            coming=Counter(slot.spec for slot in slots if slot.state is SlotState.CREATING)
+            + Counter(lost.spec for lost in self._lost.values()),
+            leased=states[SlotState.LEASED],
+            ending=ending,
+            ceiling=min(settings.max_sessions or math.inf, self._pressure.room(now, self._kept())),
+            depth=depth,
+            thrifty=settings.reuse == "never" or self._pressure.felt,
+        )
+
+    def _depth(self) -> int:
+        settings, times = self._settings, self._known_times()
+        if settings.reuse != "never":
+            depth = settings.workers  # what is given back is leased again
+        else:
+            depth = plan.depth(times, settings.workers, settings.max_sessions, settings.max_idle)
+        known = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self._times.items())
+        self._publish(DEPTH, f"up to {depth} sessions at once for {settings.workers} workers ({known})")
+        return depth
+
+    def _known_times(self) -> plan.Times | None:
+        return plan.Times(**self._times) if len(self._times) == len(plan.Times.__annotations__) else None
+
+    def _unused(self) -> bool:
+        if self._unused_at is not None and self._state.slots.leases() != self._unused_at:
+            self._unused_at = None
+        return self._unused_at is not None
+
+    def _retire(self, idle: Iterable[Slot], now: float) -> None:
+        usable = usable_seconds(self._settings)
+        for slot in idle:
+            if now - slot.created_at >= usable:
+                self._give_up([slot], "it nears its maximum lifetime")
+            elif now - slot.idle_since >= self._settings.max_idle:
+                self._give_up([slot], f"nobody has leased it for {self._settings.max_idle:g} s")
+                self._unused_at = self._state.slots.leases()
+
+    def _give_up(self, idle: Iterable[Slot], why: str) -> None:
+        for slot in idle:
+            self._state.slots.give_up(slot.slot, why)
+
+    def _publish(self, name: str, value: str) -> None:
+        if self._state.facts.get(name) != value:
+            self._state.facts.put(name, value)
+
+    # ---- creating ----------------------------------------------------------------------------------------
+
+    def _create(self, wanted: str) -> None:
+        slot, began = secrets.token_hex(8), self._clock()
+        expires = expires_at(self._settings, began)
+        params = session_spec.read(wanted)
+        self._state.slots.begin(
+            slot,
+            spec=wanted,
+            member=self._member,
+            idle_timeout=params.idle_timeout_seconds,
+            created_at=began,
+            expires_at=expires,
+        )
+        labels = RunLabels.of_slot(self._settings, slot, began, expires).write()
+        agb = self._agb()
+
+        def call() -> SessionResult:
+            if agb is None:
+                return SessionResult.failed(UnavailableError("the local server has ended"))
+            return agb.create(params, reserved_labels=labels)
+
+        def created(result: SessionResult) -> None:
+            if not result.success:
+                self._failed(slot, wanted, result.error or AGBError(result.error_message))
+            elif whose := self._had_already(result.session.session_id):
+                message = f"the create was answered with session {result.session.session_id}, which {whose}"
+                error = ProtocolError(message, request_id=result.request_id, maybe_executed=True)
+                self._failed(slot, wanted, error)
+            else:
+                self.learn(create=self._clock() - began)
+                self._state.slots.ready(slot, result.session.session_id, result.request_id)
+                self._pressure.created(self._live(), self._clock())
+
+        self._jobs.start(call, created)
+
+    def _had_already(self, session_id: str) -> str:
+        """Say why a session can't be what has just been created, or "": an answer may be another create's.
+
+        One that is gone counts: the answer may have been on its way since before. Where the ID is really that
+        of a new session, its slot label says so, and it is found by that.
+        """
+        if self._state.slots.had(session_id):
+            return "this run had before"
+        return "is somebody else's" if self._ownership.foreign(session_id) else ""
+
+    def _failed(self, slot: str, wanted: str, error: AGBError) -> None:
+        """Record how far a create got, and tell those who wait what there is to tell."""
+        now, text = self._clock(), refusals.write(error)
+        if error.maybe_executed:
+            self._lost[slot] = _Lost(wanted, now, error)
+            self._state.slots.lost(slot, f"its create has no good answer: {error.message}")
+        else:
+            self._state.slots.gone(slot, note=error.message)
+        refused = refusals.subject(error, session_spec.image(wanted))
+        if refused is not None:
+            self._state.facts.remember_refusal(refused, text)
+        elif self._is_quota(error):
+            self._pressure.refused(self._live(), now, error.message, error.retry_after)
+            self._publish(PRESSURE, str(error))
+            if isinstance(error, QuotaError):
+                self._make_room()
+        elif not error.maybe_executed and not self._state.leases.fail(wanted, text):
+            self._unused_at = self._state.slots.leases()  # nobody waits: nothing more ahead for now
+
+    def _make_room(self) -> None:
+        """Give up a session that is kept where a test waits, and no other one is about to go."""
+        going = any(slot.state is SlotState.DELETING for slot in self._state.slots.left())
+        if self._kept() and not going and self._state.leases.waiting():
+            self._state.slots.give_up_kept("it was kept until the service had no room for another one")
+
+    def _is_quota(self, error: AGBError) -> bool:
+        """Whether a refusal says that there is no room now: in its words or, unless it blames what was
+        sent, because other sessions live."""
+        if isinstance(error, (QuotaError, ThrottledError)):
+            return True
+        if type(error) is not RefusedError or blames_what_was_sent(error.code):
+            return False
+        return self._live() > self._kept()
+
+    def _live(self) -> int:
+        """How many sessions of this run on this host the account may count now."""
+        return self._kept() + sum(slot.state is not SlotState.LOST for slot in self._state.slots.left())
+
+    def _kept(self) -> int:
+        """How many sessions are left to the user: the account counts them, the ceiling does not."""
+        return len(self._state.slots.kept()) if self._settings.keep_failed else 0
+
+    def _settle_lost(self, slots: Sequence[Slot], now: float) -> None:
+        """Stop waiting for lost sessions that were found, and for those that don't show up in time."""
+        looked_for = {slot.slot for slot in slots if slot.state is SlotState.LOST}
+        for slot, lost in list(self._lost.items()):
+            if slot not in looked_for:
+                del self._lost[slot]
+            elif now - lost.at >= self._adopt_seconds:
+                self.unfindable(slot)

@@ -1,0 +1,1 @@
+"""The HTTP face of the local server: routes, key, envelopes, the page of a session."""

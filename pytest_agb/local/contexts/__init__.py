@@ -1,0 +1,1 @@
+"""Named storage for files, which outlives the sessions that it is bound to."""

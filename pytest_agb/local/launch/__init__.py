@@ -1,0 +1,1 @@
+"""How sandboxes come about: a fresh interpreter, and the fork server in it."""

@@ -1,0 +1,47 @@
+"""What pytest sees of us: the hooks and the fixtures.
+
+Every pytest run in the user's environment imports this package, so it imports nothing that a run without
+sessions does not need: neither httpx nor filelock nor anything of the floors below but the ground.
+"""
+
+from pytest_agb.plugin.fixtures import (
+    _agb_pool,
+    agb,
+    agb_image,
+    agb_session,
+    agb_session_factory,
+    agb_session_params,
+)
+from pytest_agb.plugin.hooks import (
+    pytest_addhooks,
+    pytest_addoption,
+    pytest_configure,
+    pytest_configure_node,
+    pytest_generate_tests,
+    pytest_report_header,
+    pytest_runtest_protocol,
+    pytest_runtest_setup,
+    pytest_runtestloop,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
+
+__all__ = [
+    "_agb_pool",
+    "agb",
+    "agb_image",
+    "agb_session",
+    "agb_session_factory",
+    "agb_session_params",
+    "pytest_addhooks",
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_configure_node",
+    "pytest_generate_tests",
+    "pytest_report_header",
+    "pytest_runtest_protocol",
+    "pytest_runtest_setup",
+    "pytest_runtestloop",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]

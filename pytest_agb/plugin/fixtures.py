@@ -1,0 +1,119 @@
+"""The fixtures. Each is a thin skin over the pool; none creates or deletes a session itself.
+
+``agb_image`` → ``agb_session_params`` → ``agb_session``: each rung can be overridden in a conftest.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_agb.plugin.stash import SETTINGS, WORKER_KEPT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_agb.client import AGB, CreateSessionParams, Session
+    from pytest_agb.plugin.leasing import SessionFactory
+    from pytest_agb.pool.pool import Pool
+
+
+def _scope(fixture_name: str, config: pytest.Config) -> Any:
+    """The configured scope; pytest asks when it collects our fixtures.
+
+    Package scope is ours to keep, see `leasing`: pytest takes a plugin's fixture to belong to no package.
+    """
+    scope = config.stash[SETTINGS].scope
+    return "module" if scope == "package" else scope
+
+
+@pytest.fixture(scope="session")
+def _agb_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
+    """This process's part of the run's pool. When it is closed, the keeper deletes what is left of it."""
+    from pytest_agb.plugin.controller import attend
+    from pytest_agb.plugin.signals import as_interrupts
+    from pytest_agb.pool.pool import Pool  # a run that asks for no session does not pay for httpx
+
+    pool = Pool(pytestconfig.stash[SETTINGS], role=os.environ.get("PYTEST_XDIST_WORKER", "pytest"))
+    try:
+        with as_interrupts():
+            yield pool
+    finally:
+        try:
+            if hasattr(pytestconfig, "workeroutput"):
+                pytestconfig.workeroutput[WORKER_KEPT] = pool.kept()  # the controller may be on another host
+            else:
+                attend(pytestconfig).look()  # to be a member while wider fixtures take their time to end
+        finally:
+            pool.close()
+
+
+@pytest.fixture(scope="session")
+def agb_image(request: pytest.FixtureRequest) -> str:
+    """Image ID that sessions boot from: the one given by --agb-image. Override it in a conftest."""
+    image: str = getattr(request, "param", request.config.stash[SETTINGS].images[0])
+    return image
+
+
+@pytest.fixture(scope=_scope)
+def agb_session_params(request: pytest.FixtureRequest, agb_image: str) -> CreateSessionParams:
+    """What a session is created with: image, labels and idle timeout, by marker, command line and ini file.
+
+    Override it in a conftest to change them for a part of the suite.
+    """
+    from pytest_agb.plugin import forecast, marker
+
+    try:
+        return forecast.session_params(request.node, agb_image, request.config.stash[SETTINGS])
+    except marker.MarkerError as error:
+        raise _failure(str(error)) from None
+
+
+@pytest.fixture(scope=_scope)
+def agb_session(
+    request: pytest.FixtureRequest, _agb_pool: Pool, agb_session_params: CreateSessionParams
+) -> Session:
+    """An AGB session: an isolated sandbox that runs code, commands and file operations.
+
+    It is the test's alone until the scope ends (--agb-scope; by default, with the test), new and then deleted
+    unless --agb-reuse says otherwise.
+    """
+    from pytest_agb.client import AGBError
+    from pytest_agb.plugin import leasing
+
+    try:
+        return leasing.lease_or_share(request, _agb_pool, agb_session_params)
+    except AGBError as error:
+        raise _failure(f"no AGB session: {error}") from None
+
+
+@pytest.fixture(scope=_scope)
+def agb_session_factory(
+    request: pytest.FixtureRequest, _agb_pool: Pool, agb_session_params: CreateSessionParams
+) -> SessionFactory:
+    """Call it for any number of sessions: agb_session_factory(image=..., labels=...).
+
+    It takes idle_timeout= and policy_id= too. What is not given is as for agb_session; labels are merged over
+    those. All sessions are deleted when the scope ends.
+    """
+    from pytest_agb.plugin import leasing
+
+    return leasing.factory(request, _agb_pool, agb_session_params)
+
+
+@pytest.fixture(scope="session")
+def agb(_agb_pool: Pool) -> AGB:
+    """A client for the run's backend; what it creates has the run's labels and is deleted at the end."""
+    from pytest_agb.client import AGBError
+
+    try:
+        return _agb_pool.agb()
+    except AGBError as error:
+        raise _failure(f"no AGB client: {error}") from None
+
+
+def _failure(reason: str) -> BaseException:
+    """What ends a test's setup with ``reason`` alone: no traceback of ours, no chain of causes."""
+    return pytest.fail.Exception(reason, pytrace=False)

@@ -1,0 +1,82 @@
+"""The end of a run on the terminal: a progress line while sessions are deleted, then what became of them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pytest_agb.settings import CLOUD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from _pytest.terminal import TerminalReporter
+
+    from pytest_agb.pool.shutdown import Summary
+    from pytest_agb.settings import Settings
+
+#: Seconds of waiting after which it is shown: most ends take less.
+_QUIET_SECONDS = 0.5
+
+
+class Progress:
+    """One line that says how many sessions are left; rewritten on a terminal, written once elsewhere."""
+
+    def __init__(self, reporter: TerminalReporter | None) -> None:
+        self._reporter = reporter
+        self._started = time.monotonic()
+        self._shown: int | None = None
+
+    def __call__(self, left: int) -> None:
+        """Show that ``left`` sessions are still to be deleted."""
+        if self._reporter is None or time.monotonic() - self._started < _QUIET_SECONDS or left == self._shown:
+            return
+        if self._reporter.isatty:
+            self._reporter.rewrite(f"agb: deleting {sessions(left)} ", erase=True)
+        elif self._shown is None:
+            self._reporter.ensure_newline()
+            self._reporter.write_line(f"agb: deleting {sessions(left)}")
+        self._shown = left
+
+
+def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[str]:
+    """Say what became of the run's sessions: one line, and one for each that may be left.
+
+    With ``-vv`` also how many were created ahead of demand, and why.
+    """
+    left = {slot.session_id or f"of slot {slot.slot}": slot.note or slot.state.value for slot in summary.left}
+    left.update({found: "still listed by the service" for found in summary.listed or () if found not in left})
+    facts = _facts(summary, len(left), settings)
+    said = [f"agb: {', '.join(facts)}"]
+    if verbosity >= 2 and summary.depth:
+        said.append(f"agb: {summary.depth}")
+    if summary.keeper_log:
+        said.append(f"agb: the keeper failed and was replaced; its log ends with:\n{summary.keeper_log}")
+    said += [f"agb: session {name} is kept: {why}" for name, why in summary.kept.items()]
+    said += [f"agb: session {name} may be left: {note}" for name, note in left.items()]
+    if left or summary.kept:
+        what = " and ".join([*["kept"] * bool(summary.kept), *["left"] * bool(left)])
+        life = f" (without a call each ends after {settings.idle_timeout} s)" if left else ""
+        said.append(f"agb: to delete what is {what}: pytest-agb sweep --run {settings.run_id}{life}")
+    said += [f"agb: {note}" for note in summary.notes]
+    return said
+
+
+def _facts(summary: Summary, left: int, settings: Settings) -> Iterator[str]:
+    if summary.created or summary.left or not summary.elsewhere:
+        yield f"{sessions(summary.created)} created" + (" on this host" if summary.elsewhere else "")
+        yield f"{summary.deleted} deleted"
+    if summary.elsewhere:
+        yield "remote workers had sessions of their own"
+    if not summary.elsewhere or (settings.backend == CLOUD and summary.listed is not None):
+        yield f"{len(summary.kept)} kept"
+        yield f"{left} left"
+    if summary.listed is None:
+        yield "the service could not be asked whether any is left"
+    if summary.stopped:
+        yield f"did not wait for the rest ({summary.stopped}); it is deleted in the background"
+
+
+def sessions(number: int) -> str:
+    """Count sessions in words."""
+    return f"{number} session" + ("" if number == 1 else "s")

@@ -1,0 +1,142 @@
+"""Waiting for a session: until it is there, or it is known that it will not be, or for long enough."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pytest_agb.client import AGBError, AGBTimeoutError, QuotaError
+from pytest_agb.keeper import provisioner
+from pytest_agb.store import refusals, session_spec
+from pytest_agb.store.slots import Slot, SlotState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_agb.pool.joined_run import Process
+    from pytest_agb.settings import Settings
+
+#: Between two looks at what others have written: a look takes microseconds.
+_POLL_SECONDS = 0.01
+#: Between two looks at whether the keeper lives.
+_LOOK_SECONDS = 0.25
+#: Keepers that may die while one process waits.
+_KEEPERS = 3
+
+
+class Waiting:
+    """One process's waiting for one session."""
+
+    def __init__(
+        self,
+        process: Process,
+        settings: Settings,
+        wanted: str,
+        on_wait: Callable[[float, str], None],
+    ) -> None:
+        self._process = process
+        self._settings = settings
+        self._state = process.state
+        self._wanted = wanted
+        self._image = session_spec.image(wanted)
+        self._on_wait = on_wait
+
+    def run(self, *, user: str, unit: str) -> Slot:
+        """Claim a session, as soon as there is one.
+
+        Raises:
+            AGBError: there will be none, or not in time.
+        """
+        self._raise_if_refused()
+        self._connect()
+        claimed = self._state.leases.ask(self._wanted, member=self._process.member.name, user=user, unit=unit)
+        if isinstance(claimed, Slot):
+            return claimed
+        try:
+            return self._wait(claimed)
+        finally:
+            self._state.leases.withdraw(claimed)
+
+    def _connect(self) -> None:
+        """See to it that there are a backend and a keeper."""
+        try:
+            self._process.client()
+        except AGBError as error:
+            # A local server or a keeper that did not start this time may do so for the next test.
+            refused = refusals.subject(error, self._image)
+            if refused is not None:
+                self._state.facts.remember_refusal(refused, refusals.write(error))
+            raise
+
+    def _raise_if_refused(self) -> None:
+        refused = self._state.facts.refusal(*refusals.subjects(self._image))
+        if refused is not None:
+            raise refusals.read(refused, "the answer to an earlier test of this run")
+
+    def _wait(self, want: int) -> Slot:
+        began = time.monotonic()
+        next_look = began + _LOOK_SECONDS
+        keepers, seen = 0, -1
+        while True:
+            version = self._state.database.version()
+            if version != seen:
+                seen = version
+                slot = self._state.leases.claim(want)
+                if slot is not None:
+                    return slot
+                self._raise_if_hopeless(want)
+            now = time.monotonic()
+            if now >= next_look:
+                next_look = now + _LOOK_SECONDS
+                keepers += self._process.ensure_keeper()
+                if keepers > _KEEPERS:
+                    raise AGBError(f"the keeper dies again and again: {self._process.keeper_log()}")
+                self._on_wait(now - began, self._what_for())
+            if now - began > self._settings.wait_timeout:
+                raise self._timeout()
+            time.sleep(_POLL_SECONDS)
+
+    def _raise_if_hopeless(self, want: int) -> None:
+        error = self._state.leases.error(want)
+        if error is not None:
+            raise refusals.read(error)
+        refused = self._state.facts.refusal(*refusals.subjects(self._image))
+        if refused is not None:
+            raise refusals.read(refused)
+        most = self._settings.max_sessions
+        if most is not None and len(self._held(self._process.member.name)) >= most:
+            raise QuotaError(
+                f"this process itself holds all {most} sessions that --agb-max-sessions allows",
+                hint=f"Raise --agb-max-sessions, or use fewer sessions at once; it holds {self._holders()}",
+            )
+
+    def _held(self, member: str = "") -> list[Slot]:
+        slots = self._state.slots.left()
+        leased = [slot for slot in slots if slot.state is SlotState.LEASED]
+        return [slot for slot in leased if member in ("", slot.member)]
+
+    def _what_for(self) -> str:
+        pressure = self._state.facts.get(provisioner.PRESSURE)
+        if pressure:
+            return f"the service has no room: {pressure}"
+        held = len(self._held())
+        most = self._settings.max_sessions
+        if most is not None and held >= most:
+            return f"{held} of {most} sessions are in use"
+        return "one is being created"
+
+    def _holders(self) -> str:
+        now = time.time()
+        held = [
+            f"{slot.session_id} by {slot.member.rsplit('-', 2)[0]} for {now - slot.leased_at:.0f} s"
+            + (f" ({slot.user})" if slot.user else "")
+            for slot in self._held()
+        ]
+        return ", ".join(held) or "none"
+
+    def _timeout(self) -> AGBTimeoutError:
+        waited = self._settings.wait_timeout
+        return AGBTimeoutError(
+            f"no session was free within {waited:g} s (agb_wait_timeout): {self._what_for()}",
+            hint=f"Sessions in use: {self._holders()}",
+        )

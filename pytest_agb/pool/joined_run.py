@@ -1,0 +1,112 @@
+"""What belongs to one process of a run: its membership, its view of the run's state, its HTTP client."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from filelock import FileLock
+
+from pytest_agb.client import AGB, AGBError, MissingKeyError
+from pytest_agb.keeper import main as keeper
+from pytest_agb.run import account, detach, local_server, members, run_directory
+from pytest_agb.run.one_per_host import joining_lock
+from pytest_agb.settings import CLOUD, Settings
+from pytest_agb.store.database import lay_schema
+from pytest_agb.store.state import State, database_path
+
+
+class RunIsOverError(LookupError):
+    """The run has no directory here any more."""
+
+
+class Process:
+    """This process, as a member of the run."""
+
+    def __init__(self, settings: Settings, role: str, *, begin: bool = True) -> None:
+        """Join the run; the first on this host makes its directory. ``role`` is shown to people.
+
+        Raises:
+            RunIsOverError: there is no directory, and ``begin`` is false.
+        """
+        self.pid = os.getpid()
+        self._settings = settings
+        self._client: tuple[str, AGB] | None = None
+        self._connecting = threading.Lock()
+        with joining_lock():
+            self._run = run_directory.path(settings.run_id)
+            if not begin and not self._run.is_dir():
+                raise RunIsOverError(settings.run_id)
+            self._run.mkdir(mode=0o700, exist_ok=True)
+            self.member = members.Member(self._run / "members", role)
+        with FileLock(self._run / "slots.lock"):
+            lay_schema(database_path(self._run))
+            account.record(self._run, settings)
+        self.state = State(self._run, settings)
+
+    def endpoint(self) -> str:
+        """Where the backend is. The local server is started if it is not there, or not there any more.
+
+        Raises:
+            AGBError: the local server can't be had.
+        """
+        if self._settings.backend == CLOUD:
+            return self._settings.endpoint
+        assert self._settings.api_key is not None
+        try:
+            return local_server.ensure(
+                self._run,
+                api_key=self._settings.api_key,
+                isolation=self._settings.local_isolation,
+                network=self._settings.local_network,
+            )
+        except local_server.LocalServerError as error:
+            raise AGBError(str(error)) from error
+
+    def client(self) -> AGB:
+        """The one client of this process; with it, the run has a keeper.
+
+        Raises:
+            AGBError: there is no key, or the local server or the keeper can't be had.
+        """
+        with self._connecting:
+            if self._settings.api_key is None:
+                raise MissingKeyError(
+                    "there is no API key",
+                    hint="set AGB_API_KEY, or use --agb-backend=local for local sandboxes",
+                )
+            endpoint = self.endpoint()
+            self.ensure_keeper()
+            if self._client is not None and self._client[0] != endpoint:
+                # A keeper that was started after the old server's end does not know that there was one.
+                for slot in self.state.slots.left():
+                    self.state.slots.give_up(slot.slot, "the local server has ended")
+            if self._client is None or self._client[0] != endpoint:
+                self._client = (
+                    endpoint,
+                    AGB(self._settings.api_key, endpoint, self._settings.timeout_seconds),
+                )
+            return self._client[1]
+
+    def ensure_keeper(self) -> bool:
+        """See to it that somebody creates and deletes; return whether a keeper had to be started.
+
+        Raises:
+            AGBError: it can't be started.
+        """
+        try:
+            return keeper.ensure(self._run, self._settings)
+        except detach.DetachError as error:
+            raise AGBError(f"no session is created without a keeper to delete it: {error}") from error
+
+    def keeper_log(self) -> str:
+        """The end of what the keeper printed: nothing, unless it failed."""
+        return keeper.log_tail(self._run)
+
+    def leave(self) -> None:
+        """Close everything and leave the run, with nothing leased."""
+        self.state.slots.leave(self.member.name)
+        if self._client is not None:
+            self._client[1].close()
+        self.state.close()
+        self.member.leave()

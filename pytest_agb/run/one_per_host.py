@@ -1,0 +1,86 @@
+"""A detached process of which a run has one per host: the keeper, or the local server.
+
+It holds a lock for life, by which others tell that it is there, and is started under another, by whichever
+process first needs it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from pytest_agb.run import detach, members, run_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+#: Seconds that one may take to be ready; on an idle machine it takes a fraction of one.
+_START_SECONDS = 60.0
+
+
+def joining_lock() -> FileLock:
+    """Held while a process joins a run, or finds a run over and takes its directory away."""
+    return FileLock(run_directory.make_base() / "joining.lock")
+
+
+def join(run_id: str, role: str) -> members.Member | None:
+    """Become a member of a run; ``None`` if it has no directory here any more."""
+    with joining_lock():
+        run = run_directory.path(run_id)
+        return members.Member(run / "members", role) if run.is_dir() else None
+
+
+class Background:
+    """The place of one such process in a run's directory."""
+
+    def __init__(self, run: Path, name: str) -> None:
+        self._run = run
+        self._alive = run / f"{name}.alive"
+        self._report = run / f"{name}.json"
+        self._starting = run / f"{name}.lock"
+        #: What it and its libraries print.
+        self.log = run / f"{name}.log"
+
+    def running(self) -> dict[str, Any] | None:
+        """What it reported when it was ready, if it is alive."""
+        try:
+            if members.is_locked(self._alive):
+                report: dict[str, Any] = json.loads(self._report.read_text())
+                return report
+        except FileNotFoundError:
+            pass  # never started, or starting: the lock around the start decides
+        return None
+
+    def ensure(self, target: str, payload: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what it reported, starting it if it is not there; ``payload`` is only made then.
+
+        Raises:
+            pytest_agb.run.detach.DetachError: it can't be started.
+        """
+        report = self.running()
+        if report is not None:
+            return report
+        with FileLock(self._starting):
+            report = self.running()
+            if report is not None:
+                return report
+            self._report.unlink(missing_ok=True)
+            return detach.start(
+                target, payload(), directory=self._run, log=self.log, timeout_seconds=_START_SECONDS
+            )
+
+    def live(self) -> None:
+        """Be it: hold the lock until this process ends. Only one process can."""
+        descriptor = os.open(self._alive, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+
+    def ready(self, report: Mapping[str, Any]) -> None:
+        """Let others find ``report``."""
+        new = self._report.with_suffix(".new")
+        new.write_text(json.dumps(dict(report)))
+        new.rename(self._report)

@@ -1,0 +1,310 @@
+"""The slots of a run: one row for each session that is intended.
+
+::
+
+    creating ──▶ idle ◀──▶ leased ──▶ deleting ──▶ gone
+        │         ▲ │         └─▶ kept ─▲           ▲
+        │         │ └───────────────────┘           │
+        └──▶ lost ┴─────────────────────────────────┘   found by its slot label, or given up
+
+A slot is written before the request that creates its session goes out, so that whatever happens then,
+there is a slot label to find the session by.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_agb.store.database import Database
+
+
+class SlotState(str, Enum):
+    """Where a slot is in its life."""
+
+    CREATING = "creating"
+    LOST = "lost"
+    IDLE = "idle"
+    LEASED = "leased"
+    #: Left to the user, after a test that failed.
+    KEPT = "kept"
+    DELETING = "deleting"
+    GONE = "gone"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A row: one intended session."""
+
+    slot: str
+    state: SlotState
+    #: See `pytest_agb.store.session_spec`.
+    spec: str
+    #: Who is creating it or has leased it; empty while it is idle.
+    member: str
+    #: What it is leased for or kept for, a test's node ID for example.
+    user: str
+    session_id: str | None
+    #: Of the create.
+    request_id: str
+    #: Seconds.
+    idle_timeout: int
+    #: Unix seconds.
+    created_at: float
+    #: Unix seconds after which nobody can still be using the session.
+    expires_at: int
+    #: Unix seconds at which the service last said that it is there.
+    answered_at: float
+    #: Unix seconds at which it was last ready, or given back.
+    idle_since: float
+    #: Unix seconds of the latest lease.
+    leased_at: float
+    #: Seconds that the latest lease took.
+    held: float
+    #: Leases so far.
+    uses: int
+    #: Whether the service has accepted its release.
+    accepted: int
+    note: str
+
+    def why_kept(self) -> str:
+        """Say what it is kept for, and how long."""
+        return f"{self.user} failed; without a call it ends after {self.idle_timeout} s"
+
+
+#: All columns, for a `SELECT` that `from_row` reads.
+COLUMNS = ", ".join(Slot.__annotations__)
+
+
+@dataclass(frozen=True)
+class Count:
+    """What became of the sessions of a run."""
+
+    created: int
+    deleted: int
+
+
+class IllegalTransitionError(RuntimeError):
+    """A slot can't become what it should, its state or its session being what it is: a bug of ours."""
+
+
+def from_row(row: tuple[object, ...]) -> Slot:
+    """Make a slot of a row of all columns."""
+    values = dict(zip(Slot.__annotations__, row, strict=True))
+    return Slot(**{**values, "state": SlotState(values["state"])})  # type: ignore[arg-type]
+
+
+class SlotTable:
+    """The slots, as one process sees them."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    # ---- a slot's life -----------------------------------------------------------------------------------
+
+    def begin(
+        self, slot: str, *, spec: str, member: str, idle_timeout: int, created_at: float, expires_at: int
+    ) -> None:
+        """Write a slot whose create ``member`` is about to send.
+
+        Its session's labels say the same ``created_at`` and ``expires_at``, in Unix seconds.
+        """
+        self._database.write(
+            "INSERT INTO slots (slot, state, spec, member, idle_timeout, created_at, expires_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (slot, SlotState.CREATING.value, spec, member, idle_timeout, created_at, expires_at),
+        )
+
+    def ready(self, slot: str, session_id: str, request_id: str = "") -> None:
+        """The session is there, for whoever claims it.
+
+        Raises:
+            IllegalTransitionError: another slot holds that very session.
+        """
+        now = self._clock()
+        try:
+            self._move(
+                slot,
+                SlotState.IDLE,
+                (SlotState.CREATING, SlotState.LOST),
+                "member = '', session_id = ?, request_id = ?, answered_at = ?, idle_since = ?",
+                (session_id, request_id, now, now),
+            )
+        except sqlite3.IntegrityError as error:
+            raise IllegalTransitionError(
+                f"slot {slot} can't have session {session_id}, which another slot holds"
+            ) from error
+
+    def lost(self, slot: str, note: str) -> None:
+        """The answer to the create did not come: there may be a session, to be found by its slot label."""
+        self._move(slot, SlotState.LOST, (SlotState.CREATING,), "note = ?", (note,))
+
+    def returned(self, slot: str) -> None:
+        """A lease ended, and the session is for whoever claims it next."""
+        now = self._clock()
+        self._move(
+            slot,
+            SlotState.IDLE,
+            (SlotState.LEASED,),
+            "member = '', user = '', idle_since = ?, held = ? - leased_at",
+            (now, now),
+        )
+
+    def deleting(self, slot: str) -> None:
+        """The session is to be deleted."""
+        self._move(
+            slot,
+            SlotState.DELETING,
+            (SlotState.LEASED, SlotState.DELETING),
+            "held = CASE state WHEN 'leased' THEN ? - leased_at ELSE held END",
+            (self._clock(),),
+        )
+
+    def keep(self, slot: str, user: str) -> None:
+        """A lease ended, and the session is left to the user, for the sake of the test ``user``."""
+        self._move(
+            slot,
+            SlotState.KEPT,
+            (SlotState.LEASED,),
+            "member = '', user = ?, idle_since = ?, held = ? - leased_at",
+            (user, now := self._clock(), now),
+        )
+
+    def give_up_kept(self, note: str) -> bool:
+        """Have the session deleted that has been kept for longest; false if none is kept."""
+        return bool(
+            self._database.write(
+                "UPDATE slots SET state = ?, note = ? WHERE slot = "
+                "(SELECT slot FROM slots WHERE state = ? ORDER BY idle_since LIMIT 1)",
+                (SlotState.DELETING.value, note, SlotState.KEPT.value),
+            )
+        )
+
+    def give_up(self, slot: str, note: str) -> bool:
+        """Have an idle session deleted, unless somebody has just claimed it."""
+        return bool(
+            self._database.write(
+                "UPDATE slots SET state = ?, note = ? WHERE slot = ? AND state = ?",
+                (SlotState.DELETING.value, note, slot, SlotState.IDLE.value),
+            )
+        )
+
+    def accepted(self, slot: str) -> None:
+        """The service has accepted the release; what is left is to see that the session is gone."""
+        self._move(
+            slot,
+            SlotState.DELETING,
+            (SlotState.DELETING,),
+            "accepted = 1, note = ?",
+            ("the service is deleting it",),
+        )
+
+    def gone(self, slot: str, note: str = "") -> None:
+        """No session of this slot is left, or none ever was."""
+        self._move(
+            slot, SlotState.GONE, tuple(SlotState), "note = CASE ? WHEN '' THEN note ELSE ? END", (note, note)
+        )
+
+    def note(self, slot: str, note: str) -> None:
+        """Record what a person should know of a slot."""
+        self._database.write("UPDATE slots SET note = ? WHERE slot = ?", (note, slot))
+
+    def answered(self, slot: str) -> None:
+        """The service has just said that the session is there."""
+        self._database.write("UPDATE slots SET answered_at = ? WHERE slot = ?", (self._clock(), slot))
+
+    def leave(self, member: str) -> None:
+        """Have all that ``member`` leased deleted."""
+        self._database.write(
+            "UPDATE slots SET state = ?, held = ? - leased_at WHERE member = ? AND state = ?",
+            (SlotState.DELETING.value, self._clock(), member, SlotState.LEASED.value),
+        )
+
+    # ---- looking -----------------------------------------------------------------------------------------
+
+    def left(self) -> list[Slot]:
+        """The slots that may still have a session which the run has to delete, the oldest first."""
+        return self._find("state NOT IN ('gone', 'kept')")
+
+    def kept(self) -> list[Slot]:
+        """The slots whose sessions are left to the user, the oldest first."""
+        return self._find("state = 'kept'")
+
+    def held(self) -> set[str]:
+        """The IDs of all sessions that slots have, those that are kept or being deleted too."""
+        rows = self._database.fetch(
+            "SELECT session_id FROM slots WHERE session_id IS NOT NULL AND state <> 'gone'"
+        )
+        return {row[0] for row in rows}
+
+    def had(self, session_id: str) -> bool:
+        """Whether any slot has, or once had, a session of this ID."""
+        return bool(self._database.fetch("SELECT 1 FROM slots WHERE session_id = ? LIMIT 1", (session_id,)))
+
+    def _find(self, which: str) -> list[Slot]:
+        rows = self._database.fetch(f"SELECT {COLUMNS} FROM slots WHERE {which} ORDER BY created_at")
+        return [from_row(row) for row in rows]
+
+    def leases(self) -> int:
+        """How many leases there have been."""
+        ((number,),) = self._database.fetch("SELECT COALESCE(SUM(uses), 0) FROM slots")
+        return int(number)
+
+    def count(self) -> Count:
+        """How many sessions were created and how many of them are deleted."""
+        ((created, deleted),) = self._database.fetch(
+            "SELECT COUNT(*), COALESCE(SUM(state = ?), 0) FROM slots WHERE session_id IS NOT NULL",
+            (SlotState.GONE.value,),
+        )
+        return Count(created, deleted)
+
+    def _move(
+        self,
+        slot: str,
+        to: SlotState,
+        from_states: tuple[SlotState, ...],
+        changes: str,
+        values: tuple[object, ...],
+    ) -> None:
+        places = ", ".join("?" * len(from_states))
+        changed = self._database.write(
+            f"UPDATE slots SET state = ?, {changes} WHERE slot = ? AND state IN ({places})",
+            (to.value, *values, slot, *(state.value for state in from_states)),
+        )
+        if changed != 1:
+            raise IllegalTransitionError(f"slot {slot} can't become {to.value}")
+
+
+class Facts:
+    """What the processes of a run tell each other beyond the slots."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def remember_refusal(self, subject: str, error: str) -> None:
+        """Remember that the service refuses ``subject`` for good, for all processes of the run."""
+        self._database.write("INSERT OR REPLACE INTO refusals VALUES (?, ?)", (subject, error))
+
+    def refusal(self, *subjects: str) -> str | None:
+        """What was remembered of any of ``subjects``."""
+        places = ", ".join("?" * len(subjects))
+        rows = self._database.fetch(
+            f"SELECT error FROM refusals WHERE subject IN ({places}) LIMIT 1", subjects
+        )
+        return rows[0][0] if rows else None
+
+    def put(self, name: str, value: str) -> None:
+        """Publish a fact under ``name``."""
+        self._database.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def get(self, name: str) -> str:
+        """The latest fact under ``name``; empty where there is none."""
+        rows = self._database.fetch("SELECT value FROM facts WHERE name = ?", (name,))
+        return rows[0][0] if rows else ""

@@ -1,0 +1,45 @@
+"""The run's state on this host, as one process sees it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from pytest_agb.store.database import Database
+from pytest_agb.store.slots import Facts, SlotTable
+from pytest_agb.store.waiters import Leases, Units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytest_agb.settings import Settings
+
+#: A session is not leased in the last part of its life, as far as that is no more than so many seconds.
+_LAST_PART = 0.1
+_LAST_SECONDS = 60.0
+
+
+def database_path(run: Path) -> Path:
+    """Where the state of the run in the directory ``run`` is."""
+    return run / "slots.sqlite3"
+
+
+def usable_seconds(settings: Settings) -> float:
+    """The age from which on a session is not leased any more."""
+    return settings.max_lifetime - min(_LAST_SECONDS, _LAST_PART * settings.max_lifetime)
+
+
+class State:
+    """One connection and the tables on it."""
+
+    def __init__(self, run: Path, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        self.database = Database(database_path(run))
+        self.slots = SlotTable(self.database, clock=clock)
+        self.leases = Leases(self.database, usable_seconds=usable_seconds(settings), clock=clock)
+        self.units = Units(self.database)
+        self.facts = Facts(self.database)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.database.close()

@@ -1,0 +1,1 @@
+"""Finding and deleting orphans, from any machine."""

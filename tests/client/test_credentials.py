@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_agb import AGB, AuthenticationError, ClientSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.standin import StandIn
+
+
+@pytest.fixture(autouse=True)
+def bare_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("AGB_API_KEY", "AGB_ENDPOINT", "AGB_TIMEOUT_MS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_no_key_names_the_variable_and_the_remedy() -> None:
+    with pytest.raises(AuthenticationError, match="AGB_API_KEY") as caught:
+        AGB()
+
+    assert isinstance(caught.value, ValueError)  # what the official SDK raises
+    assert "api_key=" in str(caught.value)
+
+
+def test_an_empty_key_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGB_API_KEY", "")
+
+    with pytest.raises(AuthenticationError):
+        AGB(api_key=" ")
+
+
+def test_key_and_endpoint_come_from_the_environment(
+    service: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGB_API_KEY", service.api_key)
+    monkeypatch.setenv("AGB_ENDPOINT", service.endpoint + "/")
+
+    assert AGB().list().success
+
+
+def test_key_and_endpoint_come_from_dotenv(service: StandIn, bare_directory: Path) -> None:
+    (bare_directory / ".env").write_text(f"AGB_API_KEY={service.api_key}\nAGB_ENDPOINT={service.endpoint}\n")
+
+    assert AGB().list().success
+
+
+def test_what_is_given_wins(service: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGB_API_KEY", "wrong-key")
+    monkeypatch.setenv("AGB_ENDPOINT", "not a URL")
+    monkeypatch.setenv("AGB_TIMEOUT_MS", "soon")
+
+    assert AGB(service.api_key, service.endpoint, timeout=5).list().success
+
+
+@pytest.mark.parametrize("timeout", [0, -1])
+def test_a_timeout_must_be_positive(timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        AGB("some-key", timeout=timeout)
+
+
+def test_a_key_with_a_line_break_is_refused_without_showing_it() -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        AGB("ako-secret\nvalue")
+
+    assert "ako-secret" not in str(caught.value)
+
+
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "nonsense://user:password@proxy.invalid")
+
+    result = AGB("some-key", "https://agb.invalid", settings=ClientSettings()).list()
+
+    assert "HTTPS_PROXY" in result.error_message
+    assert "password" not in result.error_message

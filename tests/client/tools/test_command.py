@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from support.standin import StandIn, ToolError
+
+from pytest_agb import InvalidRequestError, Session
+from pytest_agb import ToolError as ClientToolError
+
+
+def answer(stdout: str = "", stderr: str = "", exit_code: int = 0, **more: Any) -> str:
+    return json.dumps({"stdout": stdout, "stderr": stderr, "exit_code": exit_code, **more})
+
+
+def test_a_command_is_sent_as_the_official_sdk_sends_it(service: StandIn, session: Session) -> None:
+    seen: list[dict[str, Any]] = []
+    service.tools["shell"] = lambda session, args: seen.append(args) or answer()  # type: ignore[func-returns-value]
+
+    assert session.command.execute_command("ls").success
+    assert session.command.execute("ls", timeout_ms=5000, cwd="/data", envs={"A": "1"}).success
+
+    assert seen == [
+        {"command": "ls", "timeout_ms": 1000},
+        {"command": "ls", "timeout_ms": 5000, "cwd": "/data", "envs": {"A": "1"}},
+    ]
+
+
+def test_output_is_both_streams(service: StandIn, session: Session) -> None:
+    service.tools["shell"] = lambda *_: answer("out\n", "err\n", traceId="t-1")
+
+    result = session.command.execute("x").check()
+
+    assert (result.output, result.stdout, result.stderr) == ("out\nerr\n", "out\n", "err\n")
+    assert (result.exit_code, result.trace_id, result.error_message) == (0, "t-1", "")
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [("", "exit status 3"), ("no such thing\n", "no such thing (exit status 3)")],
+)
+def test_a_command_that_fails_says_how(service: StandIn, session: Session, stderr: str, said: str) -> None:
+    service.tools["shell"] = lambda *_: answer("out", stderr, 3)
+
+    result = session.command.execute("x")
+
+    assert not result.success
+    assert result.error_message == said
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "out", stderr)
+    assert said in repr(result)
+
+
+@pytest.mark.parametrize("text", ["plain", '"json"', '{"stdout": null, "stderr": ""}', "[1]", '{"a": 1}'])
+def test_other_text_is_the_output(service: StandIn, session: Session, text: str) -> None:
+    service.tools["shell"] = lambda *_: text
+
+    result = session.command.execute("x").check()
+
+    assert (result.output, result.exit_code, result.stdout) == (text, None, "")
+
+
+def test_a_tool_error_in_the_shells_format_is_read(service: StandIn, session: Session) -> None:
+    def fail(*_: object) -> str:
+        raise ToolError(json.dumps({"stdout": "some", "stderr": "timed out", "errorCode": 124}))
+
+    service.tools["shell"] = fail
+
+    result = session.command.execute("sleep 9")
+
+    assert isinstance(result.error, ClientToolError)
+    assert (result.exit_code, result.stdout) == (124, "some")
+    assert result.error_message == "timed out (exit status 124)"
+
+
+def test_a_tool_error_in_plain_text_is_the_message(service: StandIn, session: Session) -> None:
+    def fail(*_: object) -> str:
+        raise ToolError("the shell is gone")
+
+    service.tools["shell"] = fail
+
+    result = session.command.execute("x")
+
+    assert (result.error_message, result.exit_code) == ("the shell is gone", None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"command": None}, "command must be a string"),
+        ({"command": "x", "timeout_ms": 0}, "timeout_ms"),
+        ({"command": "x", "timeout_ms": "5"}, "timeout_ms"),
+        ({"command": "x", "envs": {"SECRET": 12345}}, "Found invalid entries: SECRET"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_without_a_request(
+    service: StandIn, session: Session, arguments: dict[str, Any], said: str
+) -> None:
+    result = session.command.execute_command(**arguments)
+
+    assert isinstance(result.error, InvalidRequestError)
+    assert said in result.error_message
+    assert "12345" not in result.error_message
+    assert service.count("/mcp") == 0

@@ -1,0 +1,85 @@
+"""A member is alive exactly as long as its process, however that ends, and whatever it forks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.deadline import eventually
+
+from pytest_agb.run import members
+
+JOINS = """
+import os, sys
+from pathlib import Path
+from pytest_agb.run.members import Member
+
+member = Member(Path(sys.argv[1]), "test")
+if "fork" in sys.argv and os.fork() == 0:
+    sys.stdin.read()  # lives on, until the test closes the pipe
+    os._exit(0)
+print("joined", flush=True)
+if "leave" in sys.argv:
+    member.leave()
+sys.stdin.read()
+"""
+
+
+def join(directory: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", JOINS, str(directory), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "members"
+
+
+def test_nobody_is_alive_where_nobody_joined(directory: Path) -> None:
+    assert not members.any_alive(directory)
+
+
+@pytest.mark.parametrize("arguments", [[], ["fork"]], ids=["plain", "forked child lives on"])
+def test_alive_until_killed(directory: Path, arguments: list[str]) -> None:
+    with join(directory, *arguments) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"joined\n"
+        assert members.any_alive(directory)
+
+        os.kill(process.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+        assert not members.any_alive(directory)
+        assert list(directory.iterdir()) == []  # the file of the dead is removed
+
+
+def test_not_alive_after_leaving(directory: Path) -> None:
+    with join(directory, "leave") as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"joined\n"
+        eventually(lambda: not list(directory.iterdir()), "its file is removed")
+        assert not members.any_alive(directory)
+
+
+def test_looking_does_not_end_the_life_of_others(directory: Path) -> None:
+    with join(directory) as process:
+        assert process.stdout
+        process.stdout.readline()
+
+        assert [members.any_alive(directory) for _ in range(3)] == [True] * 3
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root can read everything")
+def test_who_looks_around_in_the_same_process_can_not_end_the_membership(directory: Path) -> None:
+    member = members.Member(directory, "test")
+    for path in directory.iterdir():
+        with pytest.raises(PermissionError):
+            path.read_bytes()
+    member.leave()

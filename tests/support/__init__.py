@@ -1,0 +1,1 @@
+"""What tests stand on: servers, suites to run, users and hosts to run them as."""
