@@ -15,7 +15,7 @@ _LONGEST_SECONDS = 30.0
 
 
 @dataclass
-class Pressure:
+class Capacity:
     """How many sessions there is room for, as far as is known."""
 
     #: Sessions that were there when a create was refused; infinite before any was.

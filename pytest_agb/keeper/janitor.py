@@ -25,7 +25,7 @@ GIVEN_UP = "given up: it is past its maximum lifetime, which ends it whatever be
 
 
 @dataclass(frozen=True)
-class UpkeepSettings:
+class JanitorSettings:
     """Durations in seconds."""
 
     #: To look for the session of a create whose answer was lost, from then on: labels show up late.
@@ -49,7 +49,7 @@ class _Task:
     under_way: bool = False
 
 
-class Upkeep:
+class Janitor:
     """Sees to each slot that may have a session. `step` starts what is due and returns."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Upkeep:
         learn: Callable[..., None],
         unfindable: Callable[[str], None],
         clock: Callable[[], float],
-        settings: UpkeepSettings,
+        settings: JanitorSettings,
     ) -> None:
         self._slots = state.slots
         self._agb = agb

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client import AGB
-from pytest_agb.keeper.janitor import Upkeep, UpkeepSettings
+from pytest_agb.keeper.janitor import Janitor, JanitorSettings
 from pytest_agb.keeper.jobs import Jobs
-from pytest_agb.keeper.provisioner import Supply
+from pytest_agb.keeper.provisioner import Provisioner
 from pytest_agb.run import aside, local_server, members, run_directory
-from pytest_agb.run.one_per_host import Background, joining_lock
+from pytest_agb.run.one_per_host import OnePerHost, joining_lock
 from pytest_agb.run.ownership import Ownership
 from pytest_agb.settings import CLOUD, Settings
 from pytest_agb.store.state import State
@@ -48,7 +48,7 @@ class KeeperSettings:
     #: Creates, and other calls, under way at once.
     creates: int = 48
     calls: int = 8
-    upkeep: UpkeepSettings = field(default_factory=UpkeepSettings)
+    janitor: JanitorSettings = field(default_factory=JanitorSettings)
 
 
 class Keeper:
@@ -85,7 +85,7 @@ class Keeper:
         agb = agb or self._agb
         # By the directory's name: of a run that is taken over, the settings are its successor's.
         self.ownership = Ownership(run.name)
-        self._supply = Supply(
+        self._provisioner = Provisioner(
             self._state,
             settings,
             self.member.name,
@@ -93,18 +93,18 @@ class Keeper:
             jobs=self._creates,
             ownership=self.ownership,
             clock=clock,
-            adopt_seconds=self._durations.upkeep.adopt_seconds,
+            adopt_seconds=self._durations.janitor.adopt_seconds,
         )
-        self._upkeep = Upkeep(
+        self._janitor = Janitor(
             self._state,
             agb=agb,
             lives=self._other_members.lives,
             jobs=self._calls,
             ownership=self.ownership,
-            learn=self._supply.learn,
-            unfindable=self._supply.unfindable,
+            learn=self._provisioner.learn,
+            unfindable=self._provisioner.unfindable,
             clock=clock,
-            settings=self._durations.upkeep,
+            settings=self._durations.janitor,
         )
         self._seen: tuple[int, int] | None = None
         self._next_look = 0.0
@@ -141,8 +141,8 @@ class Keeper:
             self._look_who_lives()
             self._next_look = now + self._durations.look_seconds
         slots = self._state.slots.left()
-        due = self._upkeep.step(slots)
-        self._supply.step(slots, over=not self._users)
+        due = self._janitor.step(slots)
+        self._provisioner.step(slots, over=not self._users)
         self._next_look = min(self._next_look, due)
         return True
 
@@ -150,9 +150,9 @@ class Keeper:
         self._others = self._other_members.any()
         self._users = self._others and self._other_members.any(users_only=True)
         self._look_at_the_server()
-        for want in self._state.leases.waiting():
+        for want in self._state.waiters.waiting():
             if not self._other_members.lives(want.member):
-                self._state.leases.withdraw(want.want)
+                self._state.waiters.withdraw(want.want)
 
     def _look_at_the_server(self) -> None:
         """A local server that was replaced took its sessions with it."""
@@ -221,13 +221,13 @@ def ensure(run: Path, settings: Settings, *, linger_seconds: float | None = None
             "linger_seconds": linger_seconds,
         }
 
-    Background(run, "keeper").ensure(f"{__name__}:main", payload)
+    OnePerHost(run, "keeper").ensure(f"{__name__}:main", payload)
     return started
 
 
 def log_tail(run: Path) -> str:
     """The end of what the run's keeper printed."""
-    log = Background(run, "keeper").log
+    log = OnePerHost(run, "keeper").log
     return log.read_text(errors="replace")[-2000:].strip() if log.exists() else ""
 
 
@@ -238,7 +238,7 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     run = Path(payload["run"])
-    place = Background(run, "keeper")
+    place = OnePerHost(run, "keeper")
     place.live()
     durations = KeeperSettings()
     if payload["linger_seconds"] is not None:

@@ -20,7 +20,7 @@ from pytest_agb.client import (
 )
 from pytest_agb.client.api.classify import blames_what_was_sent
 from pytest_agb.keeper import plan
-from pytest_agb.keeper.capacity import Pressure
+from pytest_agb.keeper.capacity import Capacity
 from pytest_agb.labels import RunLabels, expires_at
 from pytest_agb.store import refusals, session_spec
 from pytest_agb.store.slots import Slot, SlotState
@@ -53,7 +53,7 @@ class _Lost:
     error: AGBError
 
 
-class Supply:
+class Provisioner:
     """Decides by `pytest_agb.keeper.plan`, and creates. `step` starts what is due and returns."""
 
     def __init__(
@@ -77,7 +77,7 @@ class Supply:
         self._ownership = ownership
         self._clock = clock
         self._adopt_seconds = adopt_seconds
-        self._pressure = Pressure()
+        self._capacity = Capacity()
         self._lost: dict[str, _Lost] = {}
         self._times: dict[str, float] = {}
         if settings.times:
@@ -100,8 +100,8 @@ class Supply:
             if decided.give_up[slot.spec] > 0:
                 self._give_up([slot], "nobody needs it")
                 decided.give_up[slot.spec] -= 1
-        if situation.total + len(decided.create) > self._pressure.sure(self._kept()):
-            self._pressure.tried(now)
+        if situation.total + len(decided.create) > self._capacity.sure(self._kept()):
+            self._capacity.tried(now)
         for wanted in decided.create:
             if self._state.facts.refusal(*refusals.subjects(session_spec.image(wanted))) is None:
                 self._create(wanted)
@@ -110,7 +110,7 @@ class Supply:
         """The session of a lost create can't be looked for: whoever waits for it need wait no longer."""
         lost = self._lost.pop(slot, None)
         if lost is not None:
-            self._state.leases.fail(lost.spec, refusals.write(lost.error))
+            self._state.waiters.fail(lost.spec, refusals.write(lost.error))
 
     def learn(self, **seconds: float) -> None:
         """Learn what a ``create``, ``lease`` or ``delete`` has just taken."""
@@ -125,25 +125,25 @@ class Supply:
 
     def _situation(self, slots: Sequence[Slot], now: float) -> plan.Situation:
         settings = self._settings
-        waiting = [want.spec for want in self._state.leases.waiting()]
+        waiting = [want.spec for want in self._state.waiters.waiting()]
         states = Counter(slot.state for slot in slots)
         # A lost session counts until it is found or given up, also when nobody waits for it any more.
         forgotten = states[SlotState.LOST] - len(self._lost)
         ending = states[SlotState.DELETING] + forgotten
-        if not self._pressure.felt:  # the account's own count may well go on until a session is gone
+        if not self._capacity.felt:  # the account's own count may well go on until a session is gone
             ending -= sum(slot.accepted for slot in slots if slot.state is SlotState.DELETING)
-        depth = 0 if self._pressure.felt or self._unused() else self._depth()
+        depth = 0 if self._capacity.felt or self._unused() else self._depth()
         return plan.Situation(
             waiting=waiting,
-            upcoming=self._state.units.upcoming(depth + states[SlotState.IDLE]) if depth else (),
+            upcoming=self._state.upcoming.specs(depth + states[SlotState.IDLE]) if depth else (),
             idle=Counter(slot.spec for slot in slots if slot.state is SlotState.IDLE),
             coming=Counter(slot.spec for slot in slots if slot.state is SlotState.CREATING)
             + Counter(lost.spec for lost in self._lost.values()),
             leased=states[SlotState.LEASED],
             ending=ending,
-            ceiling=min(settings.max_sessions or math.inf, self._pressure.room(now, self._kept())),
+            ceiling=min(settings.max_sessions or math.inf, self._capacity.room(now, self._kept())),
             depth=depth,
-            thrifty=settings.reuse == "never" or self._pressure.felt,
+            thrifty=settings.reuse == "never" or self._capacity.felt,
         )
 
     def _depth(self) -> int:
@@ -213,7 +213,7 @@ class Supply:
             else:
                 self.learn(create=self._clock() - began)
                 self._state.slots.ready(slot, result.session.session_id, result.request_id)
-                self._pressure.created(self._live(), self._clock())
+                self._capacity.created(self._live(), self._clock())
 
         self._jobs.start(call, created)
 
@@ -239,17 +239,17 @@ class Supply:
         if refused is not None:
             self._state.facts.remember_refusal(refused, text)
         elif self._is_quota(error):
-            self._pressure.refused(self._live(), now, error.message, error.retry_after)
+            self._capacity.refused(self._live(), now, error.message, error.retry_after)
             self._publish(PRESSURE, str(error))
             if isinstance(error, QuotaError):
                 self._make_room()
-        elif not error.maybe_executed and not self._state.leases.fail(wanted, text):
+        elif not error.maybe_executed and not self._state.waiters.fail(wanted, text):
             self._unused_at = self._state.slots.leases()  # nobody waits: nothing more ahead for now
 
     def _make_room(self) -> None:
         """Give up a session that is kept where a test waits, and no other one is about to go."""
         going = any(slot.state is SlotState.DELETING for slot in self._state.slots.left())
-        if self._kept() and not going and self._state.leases.waiting():
+        if self._kept() and not going and self._state.waiters.waiting():
             self._state.slots.give_up_kept("it was kept until the service had no room for another one")
 
     def _is_quota(self, error: AGBError) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_agb.local.contexts.store import Contexts
+    from pytest_agb.local.contexts.store import ContextStore
     from pytest_agb.removal import Left
 
 logger = logging.getLogger("pytest_agb.local")
@@ -116,11 +116,11 @@ def serve(
             asyncio.run(_serve(config, listener, contexts, fork_server, on_ready, keep_running))
 
 
-def _contexts(config: ServerConfig) -> Contexts:
-    from pytest_agb.local.contexts.store import Contexts, ContextsError
+def _contexts(config: ServerConfig) -> ContextStore:
+    from pytest_agb.local.contexts.store import ContextsError, ContextStore
 
     try:
-        return Contexts(config.contexts_directory or config.data_directory / "contexts")
+        return ContextStore(config.contexts_directory or config.data_directory / "contexts")
     except ContextsError as error:
         raise ServerError(str(error)) from error
 
@@ -144,7 +144,7 @@ def _listen(config: ServerConfig) -> socket.socket:
 async def _serve(
     config: ServerConfig,
     listener: socket.socket,
-    contexts: Contexts,
+    contexts: ContextStore,
     fork_server: ForkServerHandle,
     on_ready: Callable[[str], None],
     keep_running: Callable[[], bool] | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pytest_agb.plugin.stash import ATTENDANCE, SETTINGS, WORKER_KEPT, WORKER_OUTPUT
+from pytest_agb.plugin.stash import CONTROLLER, SETTINGS, WORKER_KEPT, WORKER_OUTPUT
 from pytest_agb.run import run_directory
 
 if TYPE_CHECKING:
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from pytest_agb.settings import Settings
 
 
-def attend(config: pytest.Config) -> Attendance:
+def attend(config: pytest.Config) -> Controller:
     """Have the controller of a run that may have sessions look where it has some."""
-    if ATTENDANCE not in config.stash:
-        config.stash[ATTENDANCE] = Attendance(config.stash[SETTINGS])
-        config.pluginmanager.register(config.stash[ATTENDANCE], "agb-attendance")
-    return config.stash[ATTENDANCE]
+    if CONTROLLER not in config.stash:
+        config.stash[CONTROLLER] = Controller(config.stash[SETTINGS])
+        config.pluginmanager.register(config.stash[CONTROLLER], "agb-controller")
+    return config.stash[CONTROLLER]
 
 
-class Attendance:
+class Controller:
     """A plugin of the controller."""
 
     def __init__(self, settings: Settings) -> None:

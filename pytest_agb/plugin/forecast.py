@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_agb.plugin import marker
-from pytest_agb.plugin.stash import DEMAND, SETTINGS
+from pytest_agb.plugin.stash import FORECAST, SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def uses_session(item: pytest.Item | None) -> bool:
     return item is not None and "agb_session" in getattr(item, "fixturenames", ())
 
 
-class Demand:
+class Forecast:
     """The tests that a process has collected, as far as they will ask for sessions."""
 
     def __init__(self, items: Sequence[pytest.Item], scope: str) -> None:
@@ -138,12 +138,12 @@ class Demand:
         return tuple(map(id, _ladder(item))), _image(item), marked
 
 
-def of(session: pytest.Session) -> Demand:
+def of(session: pytest.Session) -> Forecast:
     """The demand of this process, made when it is first asked for."""
     stash = session.config.stash
-    if DEMAND not in stash:
-        stash[DEMAND] = Demand(session.items, stash[SETTINGS].scope)
-    return stash[DEMAND]
+    if FORECAST not in stash:
+        stash[FORECAST] = Forecast(session.items, stash[SETTINGS].scope)
+    return stash[FORECAST]
 
 
 def session_params(node: Node, image: str, settings: Settings) -> CreateSessionParams:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_agb.plugin import hookspecs, options
-from pytest_agb.plugin.stash import ATTENDANCE, DEMAND, SETTINGS, SUMMARY, WORKER_OUTPUT
+from pytest_agb.plugin.stash import CONTROLLER, FORECAST, SETTINGS, SUMMARY, WORKER_OUTPUT
 from pytest_agb.run import run_directory
 from pytest_agb.settings import LOCAL, Settings
 
@@ -121,7 +121,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 def _look_for_sessions_of_forked_tests(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput") or ATTENDANCE in config.stash:
+    if hasattr(config, "workerinput") or CONTROLLER in config.stash:
         return
     if run_directory.exists(config.stash[SETTINGS].run_id):
         from pytest_agb.plugin.controller import attend
@@ -139,7 +139,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     reason = marker.ignored(item, settings.scope)
     if reason:
         pytest.fail(reason, pytrace=False)
-    if DEMAND in item.config.stash:
+    if FORECAST in item.config.stash:
         from pytest_agb.plugin import leased_session  # sessions are used: only then does it pay for this
 
         leased_session.look_at_age(item)
@@ -156,8 +156,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             run_directory.place() if run_directory.exists(settings.run_id) else None
         )
         return
-    attendance = config.stash.get(ATTENDANCE, None)
-    elsewhere = attendance is not None and attendance.elsewhere()
+    controller = config.stash.get(CONTROLLER, None)
+    elsewhere = controller is not None and controller.elsewhere()
     if not elsewhere and not run_directory.exists(settings.run_id):
         return
     from pytest_agb.plugin.report.summary import Progress
@@ -165,10 +165,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
     progress = Progress(config.pluginmanager.getplugin("terminalreporter"))
     try:
-        summary = drain(settings, progress, elsewhere=elsewhere, kept=attendance.kept() if attendance else {})
+        summary = drain(settings, progress, elsewhere=elsewhere, kept=controller.kept() if controller else {})
     finally:
-        if attendance is not None:
-            attendance.leave()
+        if controller is not None:
+            controller.leave()
     config.stash[SUMMARY] = summary
     if summary is not None:
         options.remember_times(config, settings.backend, summary.times)

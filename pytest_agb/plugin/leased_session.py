@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_agb.plugin.stash import HELD, SETTINGS
+from pytest_agb.plugin.stash import LEASED_SESSIONS, SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FIXTURES = frozenset({"agb_session", "agb_session_factory"})
 
 
-class Held:
+class LeasedSession:
     """A leased session and the hooks around it."""
 
     def __init__(self, node: Node, pool: Pool, lease: Callable[[], Lease]) -> None:
@@ -41,7 +41,7 @@ class Held:
         self._prepared = False
         self._failed = ""
         self._lease = lease()
-        node.stash.setdefault(HELD, []).append(self)
+        node.stash.setdefault(LEASED_SESSIONS, []).append(self)
 
     @property
     def session(self) -> Session:
@@ -66,7 +66,7 @@ class Held:
 
     def end(self) -> None:
         """Give it back, or leave it to the user."""
-        self._node.stash[HELD].remove(self)
+        self._node.stash[LEASED_SESSIONS].remove(self)
         if self._failed and not self.session.released and not self.expired():
             self._pool.keep(self._lease, self._failed)
         else:
@@ -144,11 +144,11 @@ def package_of(node: Node) -> Node:
     return node.getparent(pytest.Package) or node.session
 
 
-def _of(item: pytest.Item) -> list[Held]:
+def _of(item: pytest.Item) -> list[LeasedSession]:
     """The sessions that a test can use."""
     by_package = item.config.stash[SETTINGS].scope == "package"
     nodes = [package_of(item)] if by_package else item.listchain()
-    return [held for node in nodes for held in node.stash.get(HELD, [])]
+    return [held for node in nodes for held in node.stash.get(LEASED_SESSIONS, [])]
 
 
 class Witness:

@@ -10,8 +10,8 @@ import pytest
 from pytest_agb import labels as label_rules
 from pytest_agb.client import AGBError, InvalidRequestError
 from pytest_agb.plugin import forecast
-from pytest_agb.plugin.leased_session import Held, package_of
-from pytest_agb.plugin.report.wait_line import Waiting
+from pytest_agb.plugin.leased_session import LeasedSession, package_of
+from pytest_agb.plugin.report.wait_line import WaitLine
 from pytest_agb.plugin.stash import SETTINGS
 
 if TYPE_CHECKING:
@@ -105,13 +105,13 @@ def _lease(
     params = node.ihook.pytest_agb_session_params(config=request.config, params=params) or params
     tests = forecast.of(request.session)
     unit = tests.asks(pool, params) if foreseen else ""
-    waiting = Waiting(request.config, tests.current, node.nodeid)
+    waiting = WaitLine(request.config, tests.current, node.nodeid)
 
     def lease() -> Lease:
         with waiting:
             return pool.acquire(params, user=waiting.test, unit=unit, on_wait=waiting.show)
 
-    held = Held(node, pool, lease)
+    held = LeasedSession(node, pool, lease)
     (_package(request) or request).addfinalizer(held.end)
     held.prepare()
     return held.session

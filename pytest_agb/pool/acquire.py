@@ -13,7 +13,7 @@ from pytest_agb.store.slots import Slot, SlotState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_agb.pool.joined_run import Process
+    from pytest_agb.pool.joined_run import JoinedRun
     from pytest_agb.settings import Settings
 
 #: Between two looks at what others have written: a look takes microseconds.
@@ -24,12 +24,12 @@ _LOOK_SECONDS = 0.25
 _KEEPERS = 3
 
 
-class Waiting:
+class Acquisition:
     """One process's waiting for one session."""
 
     def __init__(
         self,
-        process: Process,
+        process: JoinedRun,
         settings: Settings,
         wanted: str,
         on_wait: Callable[[float, str], None],
@@ -49,13 +49,15 @@ class Waiting:
         """
         self._raise_if_refused()
         self._connect()
-        claimed = self._state.leases.ask(self._wanted, member=self._process.member.name, user=user, unit=unit)
+        claimed = self._state.waiters.ask(
+            self._wanted, member=self._process.member.name, user=user, unit=unit
+        )
         if isinstance(claimed, Slot):
             return claimed
         try:
             return self._wait(claimed)
         finally:
-            self._state.leases.withdraw(claimed)
+            self._state.waiters.withdraw(claimed)
 
     def _connect(self) -> None:
         """See to it that there are a backend and a keeper."""
@@ -81,7 +83,7 @@ class Waiting:
             version = self._state.database.version()
             if version != seen:
                 seen = version
-                slot = self._state.leases.claim(want)
+                slot = self._state.waiters.claim(want)
                 if slot is not None:
                     return slot
                 self._raise_if_hopeless(want)
@@ -97,7 +99,7 @@ class Waiting:
             time.sleep(_POLL_SECONDS)
 
     def _raise_if_hopeless(self, want: int) -> None:
-        error = self._state.leases.error(want)
+        error = self._state.waiters.error(want)
         if error is not None:
             raise refusals.read(error)
         refused = self._state.facts.refusal(*refusals.subjects(self._image))

@@ -20,7 +20,7 @@ class RunIsOverError(LookupError):
     """The run has no directory here any more."""
 
 
-class Process:
+class JoinedRun:
     """This process, as a member of the run."""
 
     def __init__(self, settings: Settings, role: str, *, begin: bool = True) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pytest_agb.settings import Settings
 
 
-class RunAGB(AGB):
+class LabelledAGB(AGB):
     """A client whose sessions carry the run's labels and are deleted at the end of the run, if not before."""
 
     def __init__(self, pool: Pool, settings: Settings, endpoint: str) -> None:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from pytest_agb import labels as label_rules
 from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError, Session
 from pytest_agb.labels import RunLabels
-from pytest_agb.pool.acquire import Waiting
-from pytest_agb.pool.joined_run import Process
-from pytest_agb.pool.labelled_client import RunAGB
+from pytest_agb.pool.acquire import Acquisition
+from pytest_agb.pool.joined_run import JoinedRun
+from pytest_agb.pool.labelled_client import LabelledAGB
 from pytest_agb.run import run_directory
 from pytest_agb.store import session_spec
 from pytest_agb.store.slots import IllegalTransitionError
@@ -62,7 +62,7 @@ class Pool:
         self._settings = settings
         self._role = role
         self._clock = clock
-        self._own: Process | None = None
+        self._own: JoinedRun | None = None
         self._joining = threading.Lock()
 
     def acquire(
@@ -90,7 +90,7 @@ class Pool:
         process = self._process()
         wanted = session_spec.write(params)
         while True:
-            waiting = Waiting(process, self._settings, wanted, on_wait)
+            waiting = Acquisition(process, self._settings, wanted, on_wait)
             slot = waiting.run(user=user, unit=unit)
             lease = self._lease(process, slot, params)
             if slot.uses == 1 or self._answers(process, slot, lease):
@@ -130,23 +130,23 @@ class Pool:
 
     def agb(self) -> AGB:
         """A client whose sessions are leased from this pool."""
-        return RunAGB(self, self._settings, self._process().endpoint())
+        return LabelledAGB(self, self._settings, self._process().endpoint())
 
     # ---- the tests to come -------------------------------------------------------------------------------
 
     def expect(self, params: CreateSessionParams, units: Iterable[tuple[str, int]]) -> None:
-        """Expect that each of ``units`` will ask for a session like this; see `leases.Units`."""
-        self._process().state.units.expect(session_spec.write(params), units)
+        """Expect that each of ``units`` will ask for a session like this; see `Upcoming`."""
+        self._process().state.upcoming.expect(session_spec.write(params), units)
 
     def soon(self, unit: str) -> None:
         """This process will come to ``unit`` next. Nobody need know once it has left the run."""
         if self._joined():
-            self._process().state.units.soon(unit)
+            self._process().state.upcoming.soon(unit)
 
     def done(self, unit: str) -> None:
         """Nobody will ask for a session for ``unit`` any more."""
         if self._joined():
-            self._process().state.units.done(unit)
+            self._process().state.upcoming.done(unit)
 
     # ---- this process ------------------------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class Pool:
     def _joined(self) -> bool:
         return self._own is not None and self._own.pid == os.getpid()
 
-    def _process(self) -> Process:
+    def _process(self) -> JoinedRun:
         """What belongs to this process: a fork opens its own.
 
         Raises:
@@ -168,12 +168,12 @@ class Pool:
         with self._joining:
             if self._own is None or self._own.pid != os.getpid():
                 try:
-                    self._own = Process(self._settings, self._role)
+                    self._own = JoinedRun(self._settings, self._role)
                 except run_directory.RunDirectoryError as error:
                     raise AGBError(str(error)) from error
             return self._own
 
-    def _lease(self, process: Process, slot: Slot, params: CreateSessionParams) -> Lease:
+    def _lease(self, process: JoinedRun, slot: Slot, params: CreateSessionParams) -> Lease:
         assert slot.session_id is not None
         labels = RunLabels.of_slot(self._settings, slot.slot, slot.created_at, slot.expires_at)
         session = Session(
@@ -192,7 +192,7 @@ class Pool:
             params=params,
         )
 
-    def _answers(self, process: Process, slot: Slot, lease: Lease) -> bool:
+    def _answers(self, process: JoinedRun, slot: Slot, lease: Lease) -> bool:
         """Whether a reused session is there; if it is not, it is given up."""
         if self._clock() - slot.answered_at <= _TRUSTED_SECONDS:
             return True

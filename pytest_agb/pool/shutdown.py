@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_agb.client import AGB, AGBError
 from pytest_agb.keeper import main as keeper
 from pytest_agb.keeper import provisioner
-from pytest_agb.pool.joined_run import Process, RunIsOverError
+from pytest_agb.pool.joined_run import JoinedRun, RunIsOverError
 from pytest_agb.run import aside, local_server, members, run_directory
 from pytest_agb.run.ownership import Ownership, roll_call
 from pytest_agb.settings import LOCAL, Settings
@@ -87,7 +87,7 @@ def drain(
 
 def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: float) -> Summary | None:
     try:
-        process = Process(settings, members.REPORTER, begin=False)
+        process = JoinedRun(settings, members.REPORTER, begin=False)
     except RunIsOverError:  # the keeper was just leaving
         return None
     try:
@@ -115,7 +115,7 @@ def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: f
         process.leave()
 
 
-def _wait(process: Process, progress: Callable[[int], None], deadline: float) -> str:
+def _wait(process: JoinedRun, progress: Callable[[int], None], deadline: float) -> str:
     try:
         while left := [slot for slot in process.state.slots.left() if slot.state is not SlotState.LOST]:
             process.ensure_keeper()
@@ -132,7 +132,7 @@ def _wait(process: Process, progress: Callable[[int], None], deadline: float) ->
     return ""
 
 
-def _kept(process: Process, stopped: str) -> dict[str, str]:
+def _kept(process: JoinedRun, stopped: str) -> dict[str, str]:
     """What is kept, unless it has ended meanwhile: by its idle timeout, or because somebody deleted it."""
     kept = {}
     for slot in process.state.slots.kept():
@@ -152,7 +152,7 @@ def _has_ended(agb: Callable[[], AGB], session_id: str) -> bool:
 
 
 def _listed(
-    process: Process, settings: Settings, stopped: str, kept: Mapping[str, str]
+    process: JoinedRun, settings: Settings, stopped: str, kept: Mapping[str, str]
 ) -> tuple[str, ...] | None:
     """Ask the service itself whether anything of the run is left."""
     if stopped:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.run import aside, detach, members, run_directory
-from pytest_agb.run.one_per_host import Background, joining_lock
+from pytest_agb.run.one_per_host import OnePerHost, joining_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ def ensure(run: Path, *, api_key: str, isolation: str, network: str) -> str:
         return {"run": str(run), "api_key": api_key, "isolation": choose(isolation), "network": network}
 
     try:
-        started: str = Background(run, "server").ensure(f"{__name__}:main", payload)["endpoint"]
+        started: str = OnePerHost(run, "server").ensure(f"{__name__}:main", payload)["endpoint"]
     except (IsolationUnavailable, detach.DetachError) as error:
         raise LocalServerError(str(error)) from error
     return started
@@ -46,7 +46,7 @@ def ensure(run: Path, *, api_key: str, isolation: str, network: str) -> str:
 
 def endpoint(run: Path) -> str | None:
     """Where the run's server on this host is, if it is alive."""
-    report = Background(run, "server").running()
+    report = OnePerHost(run, "server").running()
     return report["endpoint"] if report else None
 
 
@@ -55,7 +55,7 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
     from pytest_agb.local.server import ServerConfig, serve
 
     run = Path(payload["run"])
-    place = Background(run, "server")
+    place = OnePerHost(run, "server")
     place.live()
     sandboxes = run / "sandboxes"
     sandboxes.mkdir(mode=0o700, exist_ok=True)

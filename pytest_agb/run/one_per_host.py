@@ -35,7 +35,7 @@ def join(run_id: str, role: str) -> members.Member | None:
         return members.Member(run / "members", role) if run.is_dir() else None
 
 
-class Background:
+class OnePerHost:
     """The place of one such process in a run's directory."""
 
     def __init__(self, run: Path, name: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.store.database import Database
 from pytest_agb.store.slots import Facts, SlotTable
-from pytest_agb.store.waiters import Leases, Units
+from pytest_agb.store.waiters import Upcoming, Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +36,8 @@ class State:
     def __init__(self, run: Path, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self.database = Database(database_path(run))
         self.slots = SlotTable(self.database, clock=clock)
-        self.leases = Leases(self.database, usable_seconds=usable_seconds(settings), clock=clock)
-        self.units = Units(self.database)
+        self.waiters = Waiters(self.database, usable_seconds=usable_seconds(settings), clock=clock)
+        self.upcoming = Upcoming(self.database)
         self.facts = Facts(self.database)
 
     def close(self) -> None:

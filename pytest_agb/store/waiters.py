@@ -27,7 +27,7 @@ class Want:
     user: str
 
 
-class Leases:
+class Waiters:
     """The queue of those who wait, as one process sees it: first come, first served."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Leases:
         )
 
 
-class Units:
+class Upcoming:
     """The tests to come that will ask for a session; one unit for all tests that share it.
 
     What the first test of a kind was given tells what the others will ask for.
@@ -141,7 +141,7 @@ class Units:
         with self._database.transaction() as connection:
             _done(connection, unit)
 
-    def upcoming(self, most: int) -> list[str]:
+    def specs(self, most: int) -> list[str]:
         """The specs of the units to come, in their order, ``most`` at the most."""
         rows = self._database.fetch(
             "SELECT spec FROM units WHERE done = 0 AND spec IS NOT NULL ORDER BY soon DESC, position LIMIT ?",

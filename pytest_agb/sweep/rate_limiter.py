@@ -16,7 +16,7 @@ _FIRST_SECONDS = 1.0
 _LONGEST_SECONDS = 30.0
 
 
-class Brake:
+class RateLimiter:
     """How many threads may call at once, and from when on.
 
     A context manager around one thread's calls. While a client waits to repeat a call nobody begins another;

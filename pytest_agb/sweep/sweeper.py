@@ -28,7 +28,7 @@ from pytest_agb.client import (
 )
 from pytest_agb.labels import RunLabels
 from pytest_agb.sweep.outcome import Action, Event, Expected, Outcome, Settled
-from pytest_agb.sweep.rate_limiter import Brake
+from pytest_agb.sweep.rate_limiter import RateLimiter
 from pytest_agb.sweep.selection import FoundSession, Selection
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class _Sweep:
         self._clock = clock
         self._outcome = Outcome()
         self._stop = threading.Event()
-        self._brake = Brake(settings.clients * settings.threads_per_client, self._stop)
+        self._rate_limiter = RateLimiter(settings.clients * settings.threads_per_client, self._stop)
         self._queue: queue.Queue[str] = queue.Queue(settings.backlog)
         self._threads: list[threading.Thread] = []
         self._clients: list[AGB] = []
@@ -138,7 +138,7 @@ class _Sweep:
 
     def run(self) -> Outcome:
         try:
-            lister = self._connect(self._brake.pause)
+            lister = self._connect(self._rate_limiter.pause)
             count = lister.list(self._selection.labels, limit=1)
             if count.success:
                 self._expected = count.total_count
@@ -201,8 +201,8 @@ class _Sweep:
         except ThrottledError as error:
             if time.monotonic() - self._last_success > self._settings.throttled_patience_seconds:
                 raise
-            self._brake.throttled(error.retry_after)
-            self._brake.wait()
+            self._rate_limiter.throttled(error.retry_after)
+            self._rate_limiter.wait()
             return submitted, None
         return submitted, listed
 
@@ -210,7 +210,7 @@ class _Sweep:
         most = self._settings.clients * self._settings.threads_per_client
         if len(self._threads) < most and (not self._threads or not self._queue.empty()):
             if len(self._threads) % self._settings.threads_per_client == 0:
-                self._connect(self._brake.step_aside)
+                self._connect(self._rate_limiter.step_aside)
             thread = threading.Thread(target=self._work, args=(self._clients[-1],), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -280,7 +280,7 @@ class _Sweep:
             except queue.Empty:
                 continue
             try:
-                with self._brake:
+                with self._rate_limiter:
                     if not self._stop.is_set():
                         self._settle(client, session_id)
             except BaseException as error:  # whatever it is, the calling thread raises it
@@ -345,7 +345,7 @@ class _Sweep:
         tries = self._settings.throttled_tries if throttled else self._settings.tries
         self._ask_again(session_id, str(error), tries, session)
         if throttled:
-            self._brake.throttled(error.retry_after)
+            self._rate_limiter.throttled(error.retry_after)
 
     def _ask_again(
         self,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 
-from pytest_agb.keeper.capacity import Pressure
+from pytest_agb.keeper.capacity import Capacity
 
 
 def test_unknown_until_a_create_is_refused() -> None:
-    pressure = Pressure()
+    pressure = Capacity()
     assert not pressure.felt
     assert pressure.room(0.0) == math.inf
 
 
 def test_no_more_than_there_was_room_for() -> None:
-    pressure = Pressure()
+    pressure = Capacity()
     pressure.refused(3, 100.0, "quota")
 
     assert pressure.felt
@@ -22,7 +22,7 @@ def test_no_more_than_there_was_room_for() -> None:
 
 
 def test_now_and_then_one_more_is_tried_at_growing_intervals() -> None:
-    pressure, now, tries = Pressure(), 100.0, []
+    pressure, now, tries = Capacity(), 100.0, []
     pressure.refused(0, now, "quota")
     while now < 200:
         now += 0.5
@@ -35,7 +35,7 @@ def test_now_and_then_one_more_is_tried_at_growing_intervals() -> None:
 
 
 def test_it_waits_as_long_as_the_service_says() -> None:
-    pressure = Pressure()
+    pressure = Capacity()
     pressure.refused(3, 100.0, "too many requests", retry_after=20.0)
 
     assert pressure.room(119.0) == 3
@@ -43,7 +43,7 @@ def test_it_waits_as_long_as_the_service_says() -> None:
 
 
 def test_the_limit_rises_with_what_succeeds() -> None:
-    pressure = Pressure()
+    pressure = Capacity()
     pressure.refused(3, 100.0, "quota")
     pressure.created(4, 102.0)
     assert pressure.room(102.5) == 4
@@ -51,7 +51,7 @@ def test_the_limit_rises_with_what_succeeds() -> None:
 
 
 def test_several_refused_at_once_count_as_one() -> None:
-    pressure = Pressure()
+    pressure = Capacity()
     for live in (7, 6, 5, 3):
         pressure.refused(live, 100.0, "quota")
 
@@ -60,7 +60,7 @@ def test_several_refused_at_once_count_as_one() -> None:
 
 
 def test_while_one_more_is_tried_no_other_is() -> None:
-    pressure = Pressure()
+    pressure = Capacity()
     pressure.refused(3, 100.0, "quota")
     pressure.tried(101.0)
 
@@ -70,7 +70,7 @@ def test_while_one_more_is_tried_no_other_is() -> None:
 
 
 def test_what_is_kept_takes_room_and_is_known_to_be_there() -> None:
-    pressure = Pressure()
+    pressure = Capacity()
     assert pressure.room(100.0, 5) == math.inf
     pressure.refused(3, 100.0, "full")
 

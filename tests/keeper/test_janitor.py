@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from pytest_agb.client import AGB, UnavailableError
-from pytest_agb.keeper.janitor import GIVEN_UP, Upkeep, UpkeepSettings
+from pytest_agb.keeper.janitor import GIVEN_UP, Janitor, JanitorSettings
 from pytest_agb.keeper.jobs import Jobs
 from pytest_agb.run.ownership import Ownership
 from pytest_agb.settings import Settings
@@ -38,11 +38,11 @@ def state(tmp_path: Path) -> Iterator[State]:
     state.close()
 
 
-def upkeep(state: State, now: float) -> Upkeep:
+def upkeep(state: State, now: float) -> Janitor:
     def no_calls() -> AGB | None:
         raise AssertionError("a call was about to be made")
 
-    return Upkeep(
+    return Janitor(
         state,
         agb=no_calls,
         lives=lambda member: True,
@@ -51,7 +51,7 @@ def upkeep(state: State, now: float) -> Upkeep:
         learn=lambda **seconds: None,
         unfindable=lambda slot: None,
         clock=lambda: now,
-        settings=UpkeepSettings(),
+        settings=JanitorSettings(),
     )
 
 
@@ -98,7 +98,7 @@ def test_a_lost_session_is_looked_for_from_when_it_was_lost(state: State) -> Non
             return iter(())
 
     service, clock, jobs = Nothing(), [1100.0], Jobs(ThreadPoolExecutor(1))
-    keeper = Upkeep(
+    keeper = Janitor(
         state,
         agb=lambda: cast(AGB, service),
         lives=lambda member: True,
@@ -107,7 +107,7 @@ def test_a_lost_session_is_looked_for_from_when_it_was_lost(state: State) -> Non
         learn=lambda **seconds: None,
         unfindable=lambda slot: None,
         clock=lambda: clock[0],
-        settings=UpkeepSettings(),
+        settings=JanitorSettings(),
     )
     for clock[0] in (1100.0, 1130.0):
         keeper.step(state.slots.left())

@@ -23,7 +23,7 @@ from pytest_agb.plugin.report.summary import lines
 from pytest_agb.pool.pool import Pool
 from pytest_agb.pool.shutdown import drain
 from pytest_agb.run import run_directory
-from pytest_agb.run.one_per_host import Background
+from pytest_agb.run.one_per_host import OnePerHost
 from pytest_agb.settings import Settings
 
 
@@ -181,7 +181,7 @@ def test_a_keeper_that_failed_is_replaced_and_its_log_is_shown(
 ) -> None:
     pool = pools()
     pool.acquire(PARAMS)
-    place = Background(run_directory.path(settings.run_id), "keeper")
+    place = OnePerHost(run_directory.path(settings.run_id), "keeper")
     spoil(settings, "DROP TABLE wants")
     eventually(lambda: place.running() is None, "the keeper has failed")
     pool.close()

@@ -13,7 +13,7 @@ from support.standin import StandIn
 
 from pytest_agb.client import AGB, AGBError
 from pytest_agb.keeper.finder import Finder, Look
-from pytest_agb.keeper.janitor import Upkeep, UpkeepSettings
+from pytest_agb.keeper.janitor import Janitor, JanitorSettings
 from pytest_agb.keeper.jobs import Jobs
 from pytest_agb.pool.pool import Pool
 from pytest_agb.pool.shutdown import drain
@@ -284,7 +284,7 @@ def test_a_session_without_labels_is_asked_until_the_limit_and_then_left(
     state.slots.begin("a", spec="spec", member="keeper", idle_timeout=120, created_at=1000.0, expires_at=9999)
     state.slots.lost("a", "no answer")
     now = [1000.0]
-    keeper = Upkeep(
+    keeper = Janitor(
         state,
         agb=lambda: agb,
         lives=lambda member: True,
@@ -293,7 +293,7 @@ def test_a_session_without_labels_is_asked_until_the_limit_and_then_left(
         learn=lambda **seconds: None,
         unfindable=lambda slot: None,
         clock=lambda: now[0],
-        settings=UpkeepSettings(),
+        settings=JanitorSettings(),
     )
     for now[0] in (1000.0, 1030.0, 1059.0, 1091.0):
         keeper.step(state.slots.left())

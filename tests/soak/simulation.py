@@ -126,7 +126,7 @@ class Run:
         tests = [(f"test-{number}", number) for number in range(self._chance.randint(0, 60))]
         self._tests = deque(tests)
         if self._chance.random() < 0.7:
-            self._state.units.expect(_SPECS[0], tests)
+            self._state.upcoming.expect(_SPECS[0], tests)
         for _ in range(self._chance.randint(50, 400)):
             self._chance.choice(self._acts)(self)
             self._check()
@@ -223,7 +223,7 @@ class Run:
         wanted, unit = self._chance.choice(_SPECS), ""
         if self._tests and self._chance.random() < 0.8:
             wanted, unit = _SPECS[0], self._tests.popleft()[0]
-        answer = self._state.leases.ask(wanted, member=worker.name, user=unit, unit=unit)
+        answer = self._state.waiters.ask(wanted, member=worker.name, user=unit, unit=unit)
         self._simulation.step(f"{worker.name} asks for {session_spec.image(wanted)}")
         if isinstance(answer, Slot):
             self._got(worker, answer)
@@ -232,14 +232,14 @@ class Run:
 
     def _poll(self, worker: Worker, *, patient: bool = False) -> None:
         assert worker.want is not None
-        slot = self._state.leases.claim(worker.want)
+        slot = self._state.waiters.claim(worker.want)
         if slot is not None:
             worker.want = None
             self._got(worker, slot)
-        elif self._state.leases.error(worker.want) is not None or (
+        elif self._state.waiters.error(worker.want) is not None or (
             not patient and self._chance.random() < 0.02
         ):
-            self._state.leases.withdraw(worker.want)
+            self._state.waiters.withdraw(worker.want)
             worker.want = None
             self._simulation.step(f"{worker.name} does not wait any longer")
 
@@ -267,7 +267,7 @@ class Run:
 
     def _a_test_is_skipped(self) -> None:
         if self._tests:
-            self._state.units.done(self._tests.popleft()[0])
+            self._state.upcoming.done(self._tests.popleft()[0])
 
     def _quota_changes(self) -> None:
         self._service.quota = self._chance.choice([None, 0, 1, 3, 8])
@@ -275,7 +275,7 @@ class Run:
 
     def _leave(self, worker: Worker) -> None:
         if worker.want is not None:
-            self._state.leases.withdraw(worker.want)
+            self._state.waiters.withdraw(worker.want)
         self._state.slots.leave(worker.name)
         worker.alive = False
         self._simulation.step(f"{worker.name} leaves")
@@ -351,7 +351,7 @@ class Run:
     def _nobody_waits_forever(self) -> None:
         """The service works: whoever waits has a session or an error soon, whatever was before."""
         self._until(self._served, "somebody waits")
-        self._until(lambda: not self._state.leases.waiting(), "the dead wait")
+        self._until(lambda: not self._state.waiters.waiting(), "the dead wait")
 
     def _nothing_is_left(self) -> None:
         run_id = self._settings.run_id

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_agb.store.database import Database, lay_schema
 from pytest_agb.store.slots import Count, Facts, IllegalTransitionError, Slot, SlotState, SlotTable
-from pytest_agb.store.waiters import Leases, Units
+from pytest_agb.store.waiters import Upcoming, Waiters
 
 
 class Clock:
@@ -47,13 +47,13 @@ def slots(database: Database, clock: Clock) -> SlotTable:
 
 
 @pytest.fixture
-def leases(database: Database, clock: Clock) -> Leases:
-    return Leases(database, usable_seconds=1700.0, clock=clock)
+def leases(database: Database, clock: Clock) -> Waiters:
+    return Waiters(database, usable_seconds=1700.0, clock=clock)
 
 
 @pytest.fixture
-def units(database: Database) -> Units:
-    return Units(database)
+def units(database: Database) -> Upcoming:
+    return Upcoming(database)
 
 
 def begin(slots: SlotTable, slot: str, spec: str = "spec") -> None:
@@ -71,11 +71,11 @@ def states(slots: SlotTable) -> list[tuple[str, SlotState]]:
     return [(slot.slot, slot.state) for slot in slots.left()]
 
 
-def ask(leases: Leases, spec: str = "spec", member: str = "m", unit: str = "") -> Slot | int:
+def ask(leases: Waiters, spec: str = "spec", member: str = "m", unit: str = "") -> Slot | int:
     return leases.ask(spec, member=member, user="test_it", unit=unit)
 
 
-def test_a_life(slots: SlotTable, leases: Leases, clock: Clock) -> None:
+def test_a_life(slots: SlotTable, leases: Waiters, clock: Clock) -> None:
     begin(slots, "a")
     assert states(slots) == [("a", SlotState.CREATING)]
     slots.ready("a", "session-1", "request-1")
@@ -93,7 +93,7 @@ def test_a_life(slots: SlotTable, leases: Leases, clock: Clock) -> None:
     assert slots.left() == []
 
 
-def test_a_reused_life(slots: SlotTable, leases: Leases) -> None:
+def test_a_reused_life(slots: SlotTable, leases: Waiters) -> None:
     ready(slots, "a")
     for uses in (1, 2, 3):
         leased = ask(leases)
@@ -111,7 +111,7 @@ def test_a_lost_session_is_there_once_it_is_found(slots: SlotTable) -> None:
     assert [(slot.state, slot.session_id) for slot in slots.left()] == [(SlotState.IDLE, "session-1")]
 
 
-def test_no_way_back(slots: SlotTable, leases: Leases) -> None:
+def test_no_way_back(slots: SlotTable, leases: Waiters) -> None:
     ready(slots, "a")
     with pytest.raises(IllegalTransitionError, match="slot a can't become deleting"):
         slots.deleting("a")
@@ -125,7 +125,7 @@ def test_no_way_back(slots: SlotTable, leases: Leases) -> None:
         slots.gone("b")
 
 
-def test_no_two_slots_hold_one_session(slots: SlotTable, leases: Leases) -> None:
+def test_no_two_slots_hold_one_session(slots: SlotTable, leases: Waiters) -> None:
     ready(slots, "a")
     begin(slots, "b")
     for move in (
@@ -146,7 +146,7 @@ def test_no_two_slots_hold_one_session(slots: SlotTable, leases: Leases) -> None
     assert states(slots) == [("b", SlotState.IDLE)]
 
 
-def test_an_idle_session_is_given_up_and_a_leased_one_is_not(slots: SlotTable, leases: Leases) -> None:
+def test_an_idle_session_is_given_up_and_a_leased_one_is_not(slots: SlotTable, leases: Waiters) -> None:
     ready(slots, "a")
     ask(leases)
     ready(slots, "b")
@@ -156,7 +156,7 @@ def test_an_idle_session_is_given_up_and_a_leased_one_is_not(slots: SlotTable, l
 
 
 def test_a_kept_session_is_nobodys_until_it_is_given_up(
-    slots: SlotTable, leases: Leases, clock: Clock
+    slots: SlotTable, leases: Waiters, clock: Clock
 ) -> None:
     ready(slots, "a")
     ready(slots, "b")
@@ -187,7 +187,7 @@ def test_a_slot_is_written_once(slots: SlotTable) -> None:
         begin(slots, "a")
 
 
-def test_whoever_leaves_leaves_nothing_leased(slots: SlotTable, leases: Leases) -> None:
+def test_whoever_leaves_leaves_nothing_leased(slots: SlotTable, leases: Waiters) -> None:
     ready(slots, "a")
     ready(slots, "b")
     ask(leases, member="one")
@@ -198,7 +198,7 @@ def test_whoever_leaves_leaves_nothing_leased(slots: SlotTable, leases: Leases) 
     assert states(slots) == [("a", SlotState.DELETING), ("b", SlotState.LEASED)]
 
 
-def test_first_come_first_served(slots: SlotTable, leases: Leases) -> None:
+def test_first_come_first_served(slots: SlotTable, leases: Waiters) -> None:
     first, second, other = ask(leases), ask(leases), ask(leases, "another spec")
     assert isinstance(first, int)
     assert isinstance(second, int)
@@ -217,7 +217,7 @@ def test_first_come_first_served(slots: SlotTable, leases: Leases) -> None:
     assert claimed.slot == "b"
 
 
-def test_a_want_that_is_withdrawn_is_in_nobodys_way(slots: SlotTable, leases: Leases) -> None:
+def test_a_want_that_is_withdrawn_is_in_nobodys_way(slots: SlotTable, leases: Waiters) -> None:
     first, second = ask(leases), ask(leases)
     assert isinstance(first, int)
     assert isinstance(second, int)
@@ -229,7 +229,7 @@ def test_a_want_that_is_withdrawn_is_in_nobodys_way(slots: SlotTable, leases: Le
     assert leases.waiting() == []
 
 
-def test_a_failure_is_told_to_whoever_waits_longest(slots: SlotTable, leases: Leases) -> None:
+def test_a_failure_is_told_to_whoever_waits_longest(slots: SlotTable, leases: Waiters) -> None:
     first, second = ask(leases), ask(leases)
     assert isinstance(first, int)
     assert isinstance(second, int)
@@ -243,32 +243,32 @@ def test_a_failure_is_told_to_whoever_waits_longest(slots: SlotTable, leases: Le
     assert leases.claim(second) is not None
 
 
-def test_a_session_near_its_end_is_not_leased(slots: SlotTable, leases: Leases, clock: Clock) -> None:
+def test_a_session_near_its_end_is_not_leased(slots: SlotTable, leases: Waiters, clock: Clock) -> None:
     ready(slots, "a")
     clock.now += 1701
 
     assert isinstance(ask(leases), int)
 
 
-def test_units_to_come_in_their_order(units: Units) -> None:
+def test_units_to_come_in_their_order(units: Upcoming) -> None:
     units.expect("x", [("a", 0), ("c", 2), ("e", 4)])
     units.expect("y", [("b", 1), ("d", 3)])
-    assert units.upcoming(9) == ["x", "y", "x", "y", "x"]
-    assert units.upcoming(2) == ["x", "y"]
+    assert units.specs(9) == ["x", "y", "x", "y", "x"]
+    assert units.specs(2) == ["x", "y"]
 
     units.soon("d")
-    assert units.upcoming(9) == ["y", "x", "y", "x", "x"]
+    assert units.specs(9) == ["y", "x", "y", "x", "x"]
     units.done("a")
     units.done("never heard of")
-    assert units.upcoming(9) == ["y", "y", "x", "x"]
+    assert units.specs(9) == ["y", "y", "x", "x"]
 
 
-def test_several_workers_expect_the_same_units(units: Units, leases: Leases) -> None:
+def test_several_workers_expect_the_same_units(units: Upcoming, leases: Waiters) -> None:
     ask(leases, unit="a")
     units.expect("x", [("a", 0), ("b", 1)])
     units.expect("x", [("a", 0), ("b", 1)])
 
-    assert units.upcoming(9) == ["x"]
+    assert units.specs(9) == ["x"]
 
 
 def test_refusals_are_remembered_by_subject(path: Path, database: Database) -> None:
@@ -288,9 +288,9 @@ def test_eight_processes_lease_at_once(path: Path, slots: SlotTable) -> None:
 import sys
 from pathlib import Path
 from pytest_agb.store.database import Database
-from pytest_agb.store.waiters import Leases
+from pytest_agb.store.waiters import Waiters
 database = Database(Path(sys.argv[1]))
-leases = Leases(database, usable_seconds=1e12)
+leases = Waiters(database, usable_seconds=1e12)
 for _ in range(25):
     print(leases.ask("spec", member=sys.argv[2], user="").slot)
 database.close()

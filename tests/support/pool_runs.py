@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pytest_agb.client import CreateSessionParams
 from pytest_agb.pool.shutdown import Summary, drain
 from pytest_agb.run import run_directory
-from pytest_agb.run.one_per_host import Background
+from pytest_agb.run.one_per_host import OnePerHost
 from pytest_agb.settings import Settings
 from support.deadline import eventually
 
@@ -29,7 +29,7 @@ def keepers_pid(settings: Settings) -> int:
 
 def kill_keeper(settings: Settings) -> None:
     os.kill(keepers_pid(settings), signal.SIGKILL)
-    place = Background(run_directory.path(settings.run_id), "keeper")
+    place = OnePerHost(run_directory.path(settings.run_id), "keeper")
     eventually(lambda: place.running() is None, "the keeper is dead")
 
 

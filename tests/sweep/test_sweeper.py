@@ -12,7 +12,7 @@ from support.standin_faults import Fault
 from pytest_agb import AuthenticationError, MissingKeyError, UnavailableError
 from pytest_agb.environment import Account
 from pytest_agb.sweep.outcome import Action, Event, Expected, Settled
-from pytest_agb.sweep.rate_limiter import Brake
+from pytest_agb.sweep.rate_limiter import RateLimiter
 from pytest_agb.sweep.selection import Selection, SelectionError
 from pytest_agb.sweep.sweeper import SweepSettings, sweep
 
@@ -350,7 +350,7 @@ def test_an_exception_from_the_observer_ends_it_and_its_threads(service: StandIn
 
 
 def test_the_brake_halves_who_may_call_and_lets_them_back() -> None:
-    brake = Brake(8, threading.Event())
+    brake = RateLimiter(8, threading.Event())
     with brake:
         brake.step_aside(0.05)
     assert brake.limit == 4

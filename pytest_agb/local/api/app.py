@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from pytest_agb.local.api.throttle import Throttle
-    from pytest_agb.local.contexts.store import Contexts
+    from pytest_agb.local.contexts.store import ContextStore
 
 logger = logging.getLogger("pytest_agb.local")
 
@@ -49,7 +49,7 @@ class App:
     def __init__(
         self,
         live: registry.Sessions,
-        contexts: Contexts,
+        contexts: ContextStore,
         api_key: str,
         *,
         throttle: Throttle | None = None,

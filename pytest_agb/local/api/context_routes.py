@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_agb.local.api.request import Call
     from pytest_agb.local.api.signed_urls import SignedUrls
     from pytest_agb.local.contexts.files import Entry
-    from pytest_agb.local.contexts.store import Context, Contexts
+    from pytest_agb.local.contexts.store import Context, ContextStore
     from pytest_agb.local.sessions.registry import Session, Sessions
 
 #: Files on one page of a list: what the SDK asks for.
@@ -39,7 +39,7 @@ _FILE_TRANSFER = "file_transfer"
 class ContextControl:
     """The handlers. Each takes a request apart, does one thing and says what came of it."""
 
-    def __init__(self, contexts: Contexts, live: Sessions, urls: SignedUrls) -> None:
+    def __init__(self, contexts: ContextStore, live: Sessions, urls: SignedUrls) -> None:
         self._contexts = contexts
         self._live = live
         self._urls = urls

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from pytest_agb.local.contexts.store import Contexts
+    from pytest_agb.local.contexts.store import ContextStore
 
 PATH = "/context-file"
 #: How long a URL is good for. The service's are good for an hour.
@@ -32,7 +32,7 @@ LIFETIME_SECONDS = 3600
 class SignedUrls:
     """Makes the URLs, with a secret of its own, and answers at them."""
 
-    def __init__(self, contexts: Contexts, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, contexts: ContextStore, *, clock: Callable[[], float] = time.time) -> None:
         self._contexts = contexts
         self._clock = clock
         self._secret = secrets.token_bytes(32)

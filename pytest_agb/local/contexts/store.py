@@ -59,7 +59,7 @@ class Context:
     recycle: dict[str, float] = field(default_factory=dict)
 
 
-class Contexts:
+class ContextStore:
     """All contexts of the server.
 
     Raises:

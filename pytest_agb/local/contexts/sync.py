@@ -24,7 +24,7 @@ from pytest_agb.local.sessions.sandbox_files import SandboxFileError, SandboxFil
 
 if TYPE_CHECKING:
     from pytest_agb.local.contexts.files import ContextFiles, Entry
-    from pytest_agb.local.contexts.store import Contexts
+    from pytest_agb.local.contexts.store import ContextStore
     from pytest_agb.local.sessions.sandbox import Sandbox
     from pytest_agb.local.sessions.sandbox_files import Found
 
@@ -105,7 +105,7 @@ class Task:
 class SessionContexts:
     """The contexts of one session. One thing is done at a time; failures end up in the tasks."""
 
-    def __init__(self, sandbox: Sandbox, contexts: Contexts) -> None:
+    def __init__(self, sandbox: Sandbox, contexts: ContextStore) -> None:
         self._files = SandboxFiles(sandbox)
         self._contexts = contexts
         self._bindings: list[Binding] = []

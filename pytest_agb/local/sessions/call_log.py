@@ -40,7 +40,7 @@ class Entry:
     counted: int = 0
 
 
-class History:
+class CallLog:
     """The last calls of a session, oldest first."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

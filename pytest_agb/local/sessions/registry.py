@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.local.sessions import tool_schemas
-from pytest_agb.local.sessions.call_log import History
+from pytest_agb.local.sessions.call_log import CallLog
 from pytest_agb.local.sessions.sandbox import SandboxError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Session:
     #: Stand for the service's own identifiers, which its clients show.
     instance_id: str = field(default_factory=lambda: f"ai-{secrets.token_hex(8)}")
     resource_id: str = field(default_factory=lambda: f"p-{secrets.token_hex(8)}")
-    history: History = field(default_factory=History, repr=False)
+    history: CallLog = field(default_factory=CallLog, repr=False)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _QUIET_SECONDS = 5.0
 
 
-class Waiting:
+class WaitLine:
     """The waiting of one test: a line on the terminal, or with xdist a section of the test's report."""
 
     def __init__(self, config: pytest.Config, item: pytest.Item | None, scope_id: str) -> None:

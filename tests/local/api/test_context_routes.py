@@ -13,7 +13,7 @@ from pytest_agb.local.api import context_routes
 from pytest_agb.local.api.context_routes import ContextControl
 from pytest_agb.local.api.request import Call
 from pytest_agb.local.api.signed_urls import SignedUrls
-from pytest_agb.local.contexts.store import Contexts
+from pytest_agb.local.contexts.store import ContextStore
 from pytest_agb.local.sessions.registry import Session, SessionRules, Sessions
 from pytest_agb.local.sessions.sandbox import Answer, ForkServerHandle, Sandbox
 
@@ -33,7 +33,7 @@ def test_the_answer_comes_before_the_files_do(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(context_routes, "_ANSWER_SECONDS", 0.01)
 
     async def scenario() -> None:
-        contexts = Contexts(tmp_path)
+        contexts = ContextStore(tmp_path)
         live = Sessions(cast(ForkServerHandle, None), SessionRules())
         control = ContextControl(contexts, live, SignedUrls(contexts))
         sandbox = SlowSandbox()

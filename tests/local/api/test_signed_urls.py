@@ -13,7 +13,7 @@ from support.local_server import Api, Server
 
 from pytest_agb.local.api.reply import Reply
 from pytest_agb.local.api.signed_urls import LIFETIME_SECONDS, SignedUrls
-from pytest_agb.local.contexts.store import Contexts
+from pytest_agb.local.contexts.store import ContextStore
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_without_a_signature_nothing_is_open(server: Server, context_id: str) ->
 
 
 def test_another_servers_url_opens_nothing(tmp_path: Path) -> None:
-    contexts = Contexts(tmp_path)
+    contexts = ContextStore(tmp_path)
     context_id = contexts.create("one").context_id
     url, _ = SignedUrls(contexts).make("http://here", "GET", context_id, "/x")
     assert _answer(SignedUrls(contexts), url) == (403, "SignatureDoesNotMatch")
@@ -84,7 +84,7 @@ def test_another_servers_url_opens_nothing(tmp_path: Path) -> None:
 
 
 def test_it_expires(tmp_path: Path) -> None:
-    contexts = Contexts(tmp_path)
+    contexts = ContextStore(tmp_path)
     context_id = contexts.create("one").context_id
     with contexts.files(context_id).writing("/x") as file:
         file.write(b"data")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_agb.local.contexts.files import ContextFileError, ContextFileNotFoundError, ContextFiles, clean
-from pytest_agb.local.contexts.store import Contexts
+from pytest_agb.local.contexts.store import ContextStore
 
 _DAY = 86400.0
 
@@ -98,7 +98,7 @@ def test_below_is_everything_and_a_folder_what_is_in_it(files: ContextFiles) -> 
 
 def test_files_are_kept_for_their_time_and_others_for_ever(tmp_path: Path) -> None:
     now = [0.0]
-    contexts = Contexts(tmp_path, clock=lambda: time.time() + now[0])
+    contexts = ContextStore(tmp_path, clock=lambda: time.time() + now[0])
     context_id = contexts.create("one").context_id
     files = contexts.files(context_id)
     for key in ("/tmp/cache/a", "/tmp/cache/deep/b", "/tmp/cached", "/tmp/logs/c"):
@@ -112,7 +112,7 @@ def test_files_are_kept_for_their_time_and_others_for_ever(tmp_path: Path) -> No
     now[0] = _DAY + 60
     contexts.close()
     # The rule is kept with the context.
-    contexts = Contexts(tmp_path, clock=lambda: time.time() + now[0])
+    contexts = ContextStore(tmp_path, clock=lambda: time.time() + now[0])
     contexts.recycle()
     assert sorted(contexts.files(context_id).below("/")) == ["tmp/cached", "tmp/logs/c"]
     contexts.close()
@@ -122,7 +122,7 @@ def test_a_server_looks_for_what_has_expired_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pytest_agb.local.contexts.store._RECYCLE_SECONDS", 0.01)
-    contexts = Contexts(tmp_path)
+    contexts = ContextStore(tmp_path)
     context_id = contexts.create("one").context_id
     files = contexts.files(context_id)
 
@@ -142,19 +142,19 @@ def test_a_server_looks_for_what_has_expired_again_and_again(
 
 
 def test_what_was_for_one_session_is_gone_with_the_server(tmp_path: Path) -> None:
-    contexts = Contexts(tmp_path)
+    contexts = ContextStore(tmp_path)
     kept, internal = contexts.create("kept"), contexts.create("for a session", internal=True)
     assert [context.name for context in contexts.listed()] == ["kept"]
     assert contexts.named("for a session") is None
     contexts.close()
-    contexts = Contexts(tmp_path)
+    contexts = ContextStore(tmp_path)
     assert contexts.get(kept.context_id).name == "kept"
     assert not (tmp_path / internal.context_id).exists()
     contexts.close()
 
 
 def test_a_deleted_context_leaves_nothing(tmp_path: Path) -> None:
-    contexts = Contexts(tmp_path)
+    contexts = ContextStore(tmp_path)
     context_id = contexts.create("one").context_id
     _write(contexts.files(context_id), "/tmp/deep/x")
     asyncio.run(contexts.delete(context_id))

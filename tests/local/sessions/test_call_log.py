@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_agb.local.sessions.call_log import ALL_CHARACTERS, CALLS, History
+from pytest_agb.local.sessions.call_log import ALL_CHARACTERS, CALLS, CallLog
 
 
-def characters(history: History) -> int:
+def characters(history: CallLog) -> int:
     return sum(
         len(entry.tool) + len(entry.answer) + sum(map(len, (*entry.arguments, *entry.arguments.values())))
         for entry in history.entries
@@ -13,7 +13,7 @@ def characters(history: History) -> int:
 
 
 def test_long_calls_are_forgotten_before_many_are() -> None:
-    history = History()
+    history = CallLog()
     for number in range(100):
         entry = history.begins("shell", {"command": f"{number} " + "x" * 10_000})
         history.ends(entry, True, "y" * 10_000)
@@ -24,7 +24,7 @@ def test_long_calls_are_forgotten_before_many_are() -> None:
 
 
 def test_short_calls_are_all_remembered_up_to_a_number() -> None:
-    history = History()
+    history = CallLog()
     for number in range(CALLS + 7):
         history.ends(history.begins("shell", {"command": str(number)}), True, "")
 
@@ -32,7 +32,7 @@ def test_short_calls_are_all_remembered_up_to_a_number() -> None:
 
 
 def test_what_ends_after_it_was_forgotten_counts_no_more() -> None:
-    history = History()
+    history = CallLog()
     for _ in range(300):
         slow = history.begins("run_code", {"code": "x" * 1000})
         for _ in range(CALLS):
@@ -44,7 +44,7 @@ def test_what_ends_after_it_was_forgotten_counts_no_more() -> None:
 
 
 def test_one_call_alone_is_cut_and_remembered() -> None:
-    history = History()
+    history = CallLog()
     nested = [["x" * 9000] * 1000] * 1000
     history.begins("t" * 10_000, {f"{n}" * 5000: nested for n in range(30)})
 
