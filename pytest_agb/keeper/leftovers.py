@@ -13,8 +13,7 @@ import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.keeper import main as keeper
-from pytest_agb.run import account, aside, detach, local_server, members, run_directory
+from pytest_agb.run import account, aside, detach, keeper_process, local_server, members, run_directory
 from pytest_agb.run.one_per_host import joining_lock
 from pytest_agb.settings import CLOUD, Settings
 from pytest_agb.store.database import Database, of_this_version
@@ -60,7 +59,7 @@ def sweep(settings: Settings) -> None:
             if _may_go(run):
                 ended += _retire(run)
             elif _state(run) is _State.LEFT and settings.backend == CLOUD and account.same(run, settings):
-                keeper.ensure(run, settings, linger_seconds=0.0)
+                keeper_process.ensure(run, settings, linger_seconds=0.0)
         except FileNotFoundError:
             continue  # its own server or another run removes it at this moment
         except Exception as error:  # whatever it is, the others must not suffer from it

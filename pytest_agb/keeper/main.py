@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client import AGB
+from pytest_agb.keeper import leftovers
 from pytest_agb.keeper.janitor import Janitor, JanitorSettings
 from pytest_agb.keeper.jobs import Jobs
 from pytest_agb.keeper.provisioner import Provisioner
-from pytest_agb.run import aside, local_server, members, run_directory
-from pytest_agb.run.one_per_host import OnePerHost, joining_lock
+from pytest_agb.run import aside, keeper_process, local_server, members, run_directory
+from pytest_agb.run.one_per_host import joining_lock
 from pytest_agb.run.ownership import Ownership
 from pytest_agb.settings import CLOUD, Settings
 from pytest_agb.store.state import State
@@ -28,9 +29,6 @@ from pytest_agb.store.state import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Executor
-
-#: What the controller writes when it has reported the end of the run, so that the keeper may leave.
-REPORTED = "reported"
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class Keeper:
                 finished_at = None
             else:
                 finished_at = finished_at or self._clock()
-                reported = (self._run / REPORTED).exists()
+                reported = keeper_process.is_reported(self._run)
                 lingered = self._clock() - finished_at >= self._durations.linger_seconds
                 if (reported or lingered) and self._leave():
                     return
@@ -204,33 +202,6 @@ class Keeper:
         return True
 
 
-def ensure(run: Path, settings: Settings, *, linger_seconds: float | None = None) -> bool:
-    """See to it that the run has a keeper on this host; return whether one had to be started.
-
-    Raises:
-        pytest_agb.run.detach.DetachError: it can't be started.
-    """
-    started = False
-
-    def payload() -> dict[str, Any]:
-        nonlocal started
-        started = True
-        return {
-            "run": str(run),
-            "settings": settings.to_wire(),
-            "linger_seconds": linger_seconds,
-        }
-
-    OnePerHost(run, "keeper").ensure(f"{__name__}:main", payload)
-    return started
-
-
-def log_tail(run: Path) -> str:
-    """The end of what the run's keeper printed."""
-    log = OnePerHost(run, "keeper").log
-    return log.read_text(errors="replace")[-2000:].strip() if log.exists() else ""
-
-
 def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]) -> None:
     """Be the keeper, in a detached process."""
     # Who stops a whole unit or login (systemd, a shutdown) asks all of its processes at once. Pytest ends
@@ -238,7 +209,7 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     run = Path(payload["run"])
-    place = OnePerHost(run, "keeper")
+    place = keeper_process.place(run)
     place.live()
     durations = KeeperSettings()
     if payload["linger_seconds"] is not None:
@@ -248,8 +219,6 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
     place.ready({})
     report({})
     if run == run_directory.path(settings.run_id):  # else it is an earlier run's keeper itself
-        from pytest_agb.keeper import leftovers  # which gives keepers to earlier runs
-
         # No daemon: the shortest run sees to it that the sweep begins.
         threading.Thread(target=leftovers.start, args=(settings,)).start()
     keeper.run()

@@ -22,7 +22,7 @@ from pytest_agb.client.api.classify import blames_what_was_sent
 from pytest_agb.keeper import plan
 from pytest_agb.keeper.capacity import Capacity
 from pytest_agb.labels import RunLabels, expires_at
-from pytest_agb.store import refusals, session_spec
+from pytest_agb.store import facts, refusals, session_spec
 from pytest_agb.store.slots import Slot, SlotState
 from pytest_agb.store.state import usable_seconds
 
@@ -34,11 +34,6 @@ if TYPE_CHECKING:
     from pytest_agb.run.ownership import Ownership
     from pytest_agb.settings import Settings
     from pytest_agb.store.state import State
-
-#: Names under which the keeper publishes facts.
-TIMES = "times"
-DEPTH = "depth"
-PRESSURE = "pressure"
 
 #: Weight of the newest figure in a running mean.
 _NEWEST = 0.3
@@ -119,7 +114,7 @@ class Provisioner:
             self._times[name] = (1 - _NEWEST) * known + _NEWEST * value
         times = self._known_times()
         if times is not None:
-            self._state.facts.put(TIMES, json.dumps([times.create, times.lease, times.delete]))
+            self._state.facts.put(facts.TIMES, json.dumps([times.create, times.lease, times.delete]))
 
     # ---- deciding ----------------------------------------------------------------------------------------
 
@@ -153,7 +148,7 @@ class Provisioner:
         else:
             depth = plan.depth(times, settings.workers, settings.max_sessions, settings.max_idle)
         known = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self._times.items())
-        self._publish(DEPTH, f"up to {depth} sessions at once for {settings.workers} workers ({known})")
+        self._publish(facts.DEPTH, f"up to {depth} sessions at once for {settings.workers} workers ({known})")
         return depth
 
     def _known_times(self) -> plan.Times | None:
@@ -240,7 +235,7 @@ class Provisioner:
             self._state.facts.remember_refusal(refused, text)
         elif self._is_quota(error):
             self._capacity.refused(self._live(), now, error.message, error.retry_after)
-            self._publish(PRESSURE, str(error))
+            self._publish(facts.PRESSURE, str(error))
             if isinstance(error, QuotaError):
                 self._make_room()
         elif not error.maybe_executed and not self._state.waiters.fail(wanted, text):

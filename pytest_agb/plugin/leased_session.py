@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from _pytest.nodes import Node
 
     from pytest_agb.client import CreateSessionParams, Session
-    from pytest_agb.pool.pool import Lease, Pool
+    from pytest_agb.pool.lease import Lease
+    from pytest_agb.pool.pool import Pool
 
 #: The fixtures whose sessions are held.
 _FIXTURES = frozenset({"agb_session", "agb_session_factory"})

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from _pytest.nodes import Node
 
     from pytest_agb.client import CreateSessionParams, Session
-    from pytest_agb.pool.pool import Lease, Pool
+    from pytest_agb.pool.lease import Lease
+    from pytest_agb.pool.pool import Pool
 
 #: The sessions that tests of a package share, each with what it was asked for by.
 _SHARED: pytest.StashKey[list[tuple[CreateSessionParams, Session]]] = pytest.StashKey()

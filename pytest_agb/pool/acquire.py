@@ -6,8 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_agb.client import AGBError, AGBTimeoutError, QuotaError
-from pytest_agb.keeper import provisioner
-from pytest_agb.store import refusals, session_spec
+from pytest_agb.store import facts, refusals, session_spec
 from pytest_agb.store.slots import Slot, SlotState
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class Acquisition:
         return [slot for slot in leased if member in ("", slot.member)]
 
     def _what_for(self) -> str:
-        pressure = self._state.facts.get(provisioner.PRESSURE)
+        pressure = self._state.facts.get(facts.PRESSURE)
         if pressure:
             return f"the service has no room: {pressure}"
         held = len(self._held())

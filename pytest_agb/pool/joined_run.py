@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
-from filelock import FileLock
-
 from pytest_agb.client import AGB, AGBError, MissingKeyError
-from pytest_agb.keeper import main as keeper
-from pytest_agb.run import account, detach, local_server, members, run_directory
+from pytest_agb.run import account, detach, keeper_process, local_server, members, run_directory
 from pytest_agb.run.one_per_host import joining_lock
 from pytest_agb.settings import CLOUD, Settings
 from pytest_agb.store.database import lay_schema
@@ -39,9 +36,8 @@ class JoinedRun:
                 raise RunIsOverError(settings.run_id)
             self._run.mkdir(mode=0o700, exist_ok=True)
             self.member = members.Member(self._run / "members", role)
-        with FileLock(self._run / "slots.lock"):
-            lay_schema(database_path(self._run))
             account.record(self._run, settings)
+        lay_schema(database_path(self._run))
         self.state = State(self._run, settings)
 
     def endpoint(self) -> str:
@@ -95,13 +91,13 @@ class JoinedRun:
             AGBError: it can't be started.
         """
         try:
-            return keeper.ensure(self._run, self._settings)
+            return keeper_process.ensure(self._run, self._settings)
         except detach.DetachError as error:
             raise AGBError(f"no session is created without a keeper to delete it: {error}") from error
 
     def keeper_log(self) -> str:
         """The end of what the keeper printed: nothing, unless it failed."""
-        return keeper.log_tail(self._run)
+        return keeper_process.log_tail(self._run)
 
     def leave(self) -> None:
         """Close everything and leave the run, with nothing leased."""

@@ -8,18 +8,27 @@ from typing import TYPE_CHECKING
 from pytest_agb.client import AGB, AGBError, CreateSessionParams, DeleteResult, Session, SessionResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from pytest_agb.pool.pool import Lease, Pool
+    from pytest_agb.pool.lease import Lease
     from pytest_agb.settings import Settings
 
 
 class LabelledAGB(AGB):
     """A client whose sessions carry the run's labels and are deleted at the end of the run, if not before."""
 
-    def __init__(self, pool: Pool, settings: Settings, endpoint: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        endpoint: str,
+        *,
+        acquire: Callable[[CreateSessionParams], Lease],
+        release: Callable[[Lease], None],
+    ) -> None:
+        """``acquire`` and ``release`` are the pool's; ``acquire`` raises an :class:`AGBError` where it fails."""
         super().__init__(settings.api_key, endpoint, settings.timeout_seconds)
-        self._pool = pool
+        self._acquire = acquire
+        self._release = release
         self._labels = settings.labels
         self._leases: dict[str, Lease] = {}
 
@@ -30,9 +39,7 @@ class LabelledAGB(AGB):
         if not isinstance(params, CreateSessionParams) or params.invalid():
             return super().create(params)  # which says what is wrong, and sends nothing
         try:
-            lease = self._pool.acquire(
-                replace(params, labels={**self._labels, **(params.labels or {})}), user="agb.create"
-            )
+            lease = self._acquire(replace(params, labels={**self._labels, **(params.labels or {})}))
         except AGBError as error:
             return SessionResult.failed(error)
         self._leases[lease.session.session_id] = lease
@@ -42,5 +49,5 @@ class LabelledAGB(AGB):
         """Delete a session and wait until it is gone; its place in the pool is free then."""
         result = super().delete(session, timeout_seconds=timeout_seconds)
         if result.success and session.session_id in self._leases:
-            self._pool.release(self._leases.pop(session.session_id))
+            self._release(self._leases.pop(session.session_id))
         return result

@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
@@ -19,6 +18,7 @@ from pytest_agb.labels import RunLabels
 from pytest_agb.pool.acquire import Acquisition
 from pytest_agb.pool.joined_run import JoinedRun
 from pytest_agb.pool.labelled_client import LabelledAGB
+from pytest_agb.pool.lease import Lease
 from pytest_agb.run import run_directory
 from pytest_agb.store import session_spec
 from pytest_agb.store.slots import IllegalTransitionError
@@ -31,25 +31,6 @@ if TYPE_CHECKING:
 
 #: A reused session that has not answered for so many seconds is asked whether it is there.
 _TRUSTED_SECONDS = 10.0
-
-
-@dataclass
-class Lease:
-    """The exclusive use of a session, from `Pool.acquire` to `Pool.release`."""
-
-    slot: str
-    session: Session
-    #: Of the create.
-    request_id: str
-    #: Whether nobody has leased the session before.
-    fresh: bool
-    #: Unix seconds at which its create was sent.
-    created_at: float
-    #: Leases of this session so far, this one included.
-    uses: int
-    params: CreateSessionParams
-    #: The process that leased it; a forked child never gives back its parent's.
-    pid: int = field(default_factory=os.getpid)
 
 
 class Pool:
@@ -130,7 +111,12 @@ class Pool:
 
     def agb(self) -> AGB:
         """A client whose sessions are leased from this pool."""
-        return LabelledAGB(self, self._settings, self._process().endpoint())
+        return LabelledAGB(
+            self._settings,
+            self._process().endpoint(),
+            acquire=lambda params: self.acquire(params, user="agb.create"),
+            release=self.release,
+        )
 
     # ---- the tests to come -------------------------------------------------------------------------------
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_agb.client import AGB, AGBError
-from pytest_agb.keeper import main as keeper
-from pytest_agb.keeper import provisioner
 from pytest_agb.pool.joined_run import JoinedRun, RunIsOverError
-from pytest_agb.run import aside, local_server, members, run_directory
+from pytest_agb.run import aside, keeper_process, local_server, members, run_directory
 from pytest_agb.run.ownership import Ownership, roll_call
 from pytest_agb.settings import LOCAL, Settings
+from pytest_agb.store import facts
 from pytest_agb.store.slots import Slot, SlotState
 
 if TYPE_CHECKING:
@@ -96,8 +95,8 @@ def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: f
         count, left = process.state.slots.count(), tuple(process.state.slots.left())
         if not count.created and not left:
             return None
-        facts = process.state.facts
-        times = facts.get(provisioner.TIMES)
+        told = process.state.facts
+        times = told.get(facts.TIMES)
         return Summary(
             count.created,
             count.deleted,
@@ -105,13 +104,13 @@ def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: f
             kept,
             stopped,
             _listed(process, settings, stopped, kept),
-            depth=facts.get(provisioner.DEPTH),
+            depth=told.get(facts.DEPTH),
             times=tuple(json.loads(times)) if times else None,
             keeper_log=process.keeper_log(),
             notes=tuple(aside.take_notes()),
         )
     finally:
-        run_directory.path(settings.run_id).joinpath(keeper.REPORTED).touch()
+        keeper_process.report(run_directory.path(settings.run_id))
         process.leave()
 
 

@@ -10,6 +10,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -66,17 +68,15 @@ CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 
 def lay_schema(path: Path) -> None:
-    """Create the tables and switch to WAL mode. Call it under a lock.
-
-    Several processes that switch to WAL at once get "database is locked".
-    """
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(_SCHEMA)
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-    finally:
-        connection.close()
+    """Create the tables and switch to WAL mode, which no two processes can at once ("database is locked")."""
+    with FileLock(path.with_suffix(".lock")):
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+        finally:
+            connection.close()
 
 
 def of_this_version(path: Path) -> bool:

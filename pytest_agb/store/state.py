@@ -6,8 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_agb.store.database import Database
-from pytest_agb.store.slots import Facts, SlotTable
-from pytest_agb.store.waiters import Upcoming, Waiters
+from pytest_agb.store.facts import Facts
+from pytest_agb.store.slots import SlotTable
+from pytest_agb.store.upcoming import Upcoming
+from pytest_agb.store.waiters import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable

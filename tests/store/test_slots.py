@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from pytest_agb.store.database import Database, lay_schema
-from pytest_agb.store.slots import Count, Facts, IllegalTransitionError, Slot, SlotState, SlotTable
-from pytest_agb.store.waiters import Upcoming, Waiters
+from pytest_agb.store.facts import Facts
+from pytest_agb.store.slots import Count, IllegalTransitionError, Slot, SlotState, SlotTable
+from pytest_agb.store.upcoming import Upcoming
+from pytest_agb.store.waiters import Waiters
 
 
 class Clock:

@@ -1,0 +1,29 @@
+"""The exclusive use of a session."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_agb.client import CreateSessionParams, Session
+
+
+@dataclass
+class Lease:
+    """The exclusive use of a session, from `Pool.acquire` to `Pool.release`."""
+
+    slot: str
+    session: Session
+    #: Of the create.
+    request_id: str
+    #: Whether nobody has leased the session before.
+    fresh: bool
+    #: Unix seconds at which its create was sent.
+    created_at: float
+    #: Leases of this session so far, this one included.
+    uses: int
+    params: CreateSessionParams
+    #: The process that leased it; a forked child never gives back its parent's.
+    pid: int = field(default_factory=os.getpid)
