@@ -25,7 +25,7 @@ class LabelledAGB(AGB):
         acquire: Callable[[CreateSessionParams], Lease],
         release: Callable[[Lease], None],
     ) -> None:
-        """``acquire`` and ``release`` are the pool's; ``acquire`` raises an :class:`AGBError` where it fails."""
+        """``acquire`` and ``release`` are the pool's. The former raises an :class:`AGBError` if it fails."""
         super().__init__(settings.api_key, endpoint, settings.timeout_seconds)
         self._acquire = acquire
         self._release = release
