@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support.deadline import eventually
+from support.pool_runs import finish
 from support.standin import StandIn
 from support.suite import Suite, nothing_to_keep
+
+from pytest_agb.pool.pool import Pool
+from pytest_agb.run import run_directory
+from pytest_agb.settings import Settings
 
 #: Variables that would change what a run does: the account's, pytest's, and those of CI systems.
 _LEFT_OUT = (
@@ -76,3 +81,44 @@ def suite(
         (directory / "pytest.ini").write_text("[pytest]\n")
         yield Suite(directory, service)
         eventually(lambda: nothing_to_keep(temp_directory), "the keeper has nothing left to do")
+
+
+@pytest.fixture
+def service() -> Iterator[StandIn]:
+    with StandIn() as standin:
+        yield standin
+
+
+@pytest.fixture
+def settings(service: StandIn, temp_directory: Path) -> Settings:
+    """A run on that service."""
+    return Settings(
+        backend="cloud",
+        run_id="run-00000001",
+        images=("agb-code-space-1",),
+        labels={},
+        scope="function",
+        idle_timeout=300,
+        local_isolation="auto",
+        endpoint=service.endpoint,
+        timeout_seconds=10.0,
+        api_key=service.api_key,
+    )
+
+
+@pytest.fixture
+def pools(settings: Settings) -> Iterator[Callable[[], Pool]]:
+    """Makes pools of one run, each as a process of it has one."""
+    opened: list[Pool] = []
+
+    def make() -> Pool:
+        opened.append(Pool(settings))
+        return opened[-1]
+
+    yield make
+    for pool in opened:
+        pool.close()
+    finish(settings)
+    eventually(
+        lambda: not run_directory.path(settings.run_id).exists(), "the keeper has left, with the directory"
+    )

@@ -1,4 +1,4 @@
-"""A stand-in service, a client of it whose waiting takes no time, and a session."""
+"""A client of the stand-in whose waiting takes no time, and a session."""
 
 from __future__ import annotations
 
@@ -12,12 +12,6 @@ from pytest_agb import AGB, CreateSessionParams, Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-
-@pytest.fixture
-def service() -> Iterator[StandIn]:
-    with StandIn() as service:
-        yield service
 
 
 @pytest.fixture
