@@ -12,7 +12,7 @@ import pytest
 from support.deadline import eventually
 from support.pool_runs import finish
 from support.standin import StandIn
-from support.suite import Suite, nothing_to_keep
+from support.suite import Suite, end_keepers, nothing_to_keep
 
 from pytest_agb.pool.pool import Pool
 from pytest_agb.run import run_directory
@@ -44,6 +44,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_LEFT_OUT):
             monkeypatch.delenv(name)
+    # httpx brings anyio, and that a plugin whose import takes as long as pytest's own, in each run of a test.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio")
 
 
 @pytest.fixture
@@ -122,3 +124,13 @@ def pools(settings: Settings) -> Iterator[Callable[[], Pool]]:
     eventually(
         lambda: not run_directory.path(settings.run_id).exists(), "the keeper has left, with the directory"
     )
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch, temp_directory: Path) -> Iterator[StandIn]:
+    """A stand-in service, set in the environment as the cloud is: its account is what the suite sees."""
+    with StandIn() as service:
+        monkeypatch.setenv("AGB_ENDPOINT", service.endpoint)
+        monkeypatch.setenv("AGB_API_KEY", service.api_key)
+        yield service
+        end_keepers(temp_directory)

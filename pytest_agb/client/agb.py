@@ -34,8 +34,7 @@ from pytest_agb.client.session import Session
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from pytest_agb.client.api.direct_link import DirectLink
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_agb.client.errors import AGBError, RefusedError, ToolError
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from pytest_agb.client.session import Session
 

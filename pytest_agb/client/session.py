@@ -36,8 +36,7 @@ from pytest_agb.client.tools.stream_output import StreamedOutput
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from pytest_agb.client.agb import AGB
     from pytest_agb.client.api.direct_link import DirectLink

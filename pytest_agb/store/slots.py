@@ -16,7 +16,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytest_agb.store.database import Database
 
 
-class SlotState(str, Enum):
+class SlotState(StrEnum):
     """Where a slot is in its life."""
 
     CREATING = "creating"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_agb.sweep.selection import FoundSession
 
 
-class Action(str, Enum):
+class Action(StrEnum):
     """What was done about a session."""
 
     #: Its deletion was accepted.

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from support.deadline import eventually
-from support.suite import FOREIGN, Suite
+from support.suite import FOREIGN, WAITS, Suite, options
 
 #: Without xdist and with it, a sandbox for each test and one for all: one pair by default, all with `-m ""`.
 pytestmark = pytest.mark.parametrize(
@@ -20,20 +20,6 @@ pytestmark = pytest.mark.parametrize(
         pytest.param(["-n2"], "function", id="xdist-function", marks=pytest.mark.slow),
     ],
 )
-
-WAITS = """
-    def test_it(agb_session):
-        ready()
-        time.sleep(60)
-
-    def test_other(agb_session):
-        ready()
-        time.sleep(60)
-"""
-
-
-def options(workers: list[str], scope: str) -> list[str]:
-    return [*workers, f"--agb-scope={scope}"]
 
 
 @pytest.mark.parametrize("ending", ["pass", "assert False", "pytest.exit('enough')", "sys.exit(3)"])
@@ -151,15 +137,6 @@ def test_deletes_that_fail_for_a_while(suite: Suite, workers: list[str], scope: 
     suite.service.fault("/mcp/releaseSessionAsync", fault, times=3)  # type: ignore[arg-type]
     suite.write("def test_it(agb_session): pass\n")
     suite.run(*options(workers, scope))
-    suite.assert_nothing_left()
-
-
-@pytest.mark.parametrize("method", ["thread", "signal"])
-def test_pytest_timeout(suite: Suite, workers: list[str], scope: str, method: str) -> None:
-    suite.write(WAITS)
-    # Counted from the test's own start: setting a session up takes as long as the machine is busy.
-    (suite.directory / "pytest.ini").write_text("[pytest]\ntimeout_func_only = true\n")
-    suite.run("--timeout=1", f"--timeout-method={method}", *options(workers, scope))
     suite.assert_nothing_left()
 
 

@@ -48,7 +48,7 @@ def test_only_the_session_of_the_failed_test_is_kept(
     def test_skipped(session): pytest.skip("no")
     """)
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-keep-failed")
 
     result.assert_outcomes(passed=1, failed=1, xfailed=1, skipped=1)
     kept = (seen / "test_bad").read_text()
@@ -109,7 +109,7 @@ def test_a_shared_session_is_kept_for_the_first_test_that_failed(
         def test_without_a_session(): assert False
         """,
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-scope=module", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-scope=module")
 
     result.assert_outcomes(passed=3, failed=3)
     (kept,) = alive(cloud)
@@ -168,7 +168,7 @@ def test_a_kept_session_is_not_leased_again(pytester: pytest.Pytester, cloud: St
         def test_it(agb_session, number): assert number != 1
         """
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-reuse=always", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-reuse=always")
 
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["agb: 2 sessions created, 1 deleted, 1 kept, 0 left"])
@@ -200,7 +200,7 @@ def test_what_is_kept_makes_room_where_the_account_has_none(
     def test_it(session, number): assert False
     """)
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-keep-failed")
 
     result.assert_outcomes(failed=5)
     had = [(seen / f"test_it[{number}]").read_text() for number in range(5)]
@@ -228,7 +228,7 @@ def test_what_is_kept_stays_where_room_is_about_to_be_made(
         time.sleep(0.5)
     """)
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-keep-failed")
 
     result.assert_outcomes(failed=1, passed=3)
     assert alive(cloud) == {(seen / "test_it[0]").read_text()}
@@ -246,7 +246,7 @@ def test_a_refusal_that_no_room_would_lift_costs_no_kept_session(
         def test_3(agb_session): pass
         """
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-keep-failed")
 
     result.assert_outcomes(failed=2, passed=1)
     assert len(alive(cloud)) == 1
@@ -285,7 +285,7 @@ def test_a_session_past_its_lifetime_is_not_kept_for_the_test_that_it_fails(
         def test_2(agb_session): pass
         """
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-scope=module", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-scope=module")
 
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["agb: 1 session created, 1 deleted, 0 kept, 0 left"])
@@ -299,7 +299,7 @@ def test_packages_have_sessions_of_their_own(pytester: pytest.Pytester, cloud: S
             "pkg/test_b": "def test_inside(agb_session): assert False",
         }
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-scope=package", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-scope=package")
 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["agb: 2 sessions created, 1 deleted, 1 kept, 0 left"])
@@ -335,7 +335,7 @@ def test_a_failed_teardown_keeps_none(pytester: pytest.Pytester, cloud: StandIn,
         def test_next(agb_session): pass
         """
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", f"--agb-scope={scope}", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-keep-failed", f"--agb-scope={scope}")
 
     result.assert_outcomes(passed=2, errors=1)
     assert alive(cloud) == set()
@@ -355,22 +355,6 @@ def test_each_says_how_long_it_is_there(pytester: pytest.Pytester, cloud: StandI
     result.stdout.fnmatch_lines(
         ["agb: session * is kept: *::test_it failed; without a call it ends after 60 s"]
     )
-
-
-def test_each_failed_attempt_is_kept_where_tests_are_rerun(pytester: pytest.Pytester, cloud: StandIn) -> None:
-    pytester.makepyfile(
-        """
-        attempts = []
-
-        def test_it(agb_session):
-            attempts.append(agb_session)
-            assert len(attempts) == 3
-        """
-    )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", "--reruns=2")
-
-    result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["agb: 3 sessions created, 1 deleted, 2 kept, 0 left"])
 
 
 def test_what_the_client_created_is_deleted_as_ever(pytester: pytest.Pytester, cloud: StandIn) -> None:

@@ -44,7 +44,7 @@ def test_sessions_of_other_kinds_are_created_ahead_too(pytester: pytest.Pytester
         def test_labels(agb_session): time.sleep(0.5)
         """
     )
-    pytester.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=3)
+    pytester.runpytest_subprocess().assert_outcomes(passed=3)
 
     by_kind = {(session.image_id, session.labels.get("team")): session for session in cloud.sessions.values()}
     assert len(cloud.sessions) == 3
@@ -158,7 +158,7 @@ def test_whoever_waits_too_long_learns_who_holds_what(pytester: pytest.Pytester,
                 pathlib.Path("failed").touch()
         """
     )
-    result = pytester.runpytest_subprocess("-n2", "--agb-max-sessions=1", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("-n2", "--agb-max-sessions=1")
 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
@@ -285,7 +285,7 @@ def test_a_reused_session_that_ended_meanwhile_is_replaced(pytester: pytest.Pyte
 
     ending = threading.Thread(target=end)
     ending.start()
-    result = pytester.runpytest_subprocess("--agb-reuse=always", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-reuse=always")
     ending.join()
 
     result.assert_outcomes(passed=3)
@@ -310,7 +310,7 @@ def test_a_shared_session_past_its_lifetime_fails_the_next_test(
     pytester.makeini("[pytest]\nagb_max_lifetime = 2\n")
     pytester.makepyfile(AGED)
 
-    result = pytester.runpytest_subprocess("--agb-scope=module", "-p", "no:randomly")
+    result = pytester.runpytest_subprocess("--agb-scope=module")
 
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
@@ -329,7 +329,7 @@ def test_it_is_renewed_where_asked_for(pytester: pytest.Pytester, cloud: StandIn
     )
     pytester.makepyfile(AGED)
 
-    pytester.runpytest_subprocess("--agb-scope=module", "-p", "no:randomly").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("--agb-scope=module").assert_outcomes(passed=2)
 
     assert (seen / "log").read_text().split() == ["session-000001", "session-000002"]
     assert cloud.live_sessions() == []
@@ -371,7 +371,7 @@ def test_sessions_that_nobody_uses_are_not_kept(pytester: pytest.Pytester, cloud
 
     looking = threading.Thread(target=look)
     looking.start()
-    result = pytester.runpytest_subprocess("-p", "no:randomly")
+    result = pytester.runpytest_subprocess()
     looking.join()
 
     assert failures == []

@@ -21,9 +21,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
-
-from typing_extensions import Self
+from typing import Any, NamedTuple, Self
 
 from support.standin_faults import BROKE, PAGES, REFUSALS, Fault, RefusedError, refused, reply
 from support.standin_http import HttpReply, HttpRequest, HttpServer

@@ -23,6 +23,30 @@ from support.standin import StandIn, StandInSession
 LIMIT_SECONDS = 10.0
 FOREIGN = 200
 
+#: Two tests that say when they have their session, and then stand still.
+WAITS = """
+    def test_it(agb_session):
+        ready()
+        time.sleep(60)
+
+    def test_other(agb_session):
+        ready()
+        time.sleep(60)
+"""
+
+
+def options(workers: list[str], scope: str) -> list[str]:
+    """The command line for so many workers and this scope."""
+    return [*workers, f"--agb-scope={scope}"]
+
+
+#: Each use of a session leaves a file that is named after it.
+USE = """
+    def use(session, name):
+        session.get_status().check()
+        (SEEN / f"{name} {session.session_id}").write_text("")
+"""
+
 
 class Suite:
     """A run of pytest in a process group of its own."""
@@ -134,3 +158,8 @@ def end_keepers(temp_directory: Path) -> None:
         with suppress(FileNotFoundError, ProcessLookupError):  # it has just left by itself
             if is_locked(path):
                 os.kill(int(path.name.split("-")[1]), signal.SIGKILL)
+
+
+def uses(suite: Suite) -> list[list[str]]:
+    """Name and session of each use."""
+    return sorted(path.name.split() for path in suite.seen.iterdir())

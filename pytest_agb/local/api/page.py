@@ -231,7 +231,7 @@ async def _tool(session: Session, tool: str, **given: Any) -> str:
         raise _FileError(str(error)) from error
     try:
         answer = await asyncio.wait_for(session.sandbox.call(tool, arguments, _FILE_SECONDS), _FILE_SECONDS)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         raise _FileError(f"the sandbox did not answer within {_FILE_SECONDS:g} s") from None
     if not answer.ok:
         raise _FileError(answer.text)

@@ -89,7 +89,7 @@ class Sandbox:
         try:
             self._writer.write(framing.encode({"id": number, "tool": tool, "args": arguments}))
             return await asyncio.wait_for(future, timeout_seconds + _MARGIN_SECONDS)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             raise SandboxError(f"the sandbox did not answer {tool} in time") from None
         finally:
             self._waiting.pop(number, None)
@@ -225,7 +225,7 @@ class ForkServerHandle:
             reader, writer = await asyncio.open_unix_connection(sock=ours)
             sandbox = Sandbox(name, reader, writer)
             await sandbox.ready()
-        except asyncio.TimeoutError:
+        except TimeoutError:
             sandbox.close("it did not start")
             await self.end(name)
             raise SandboxError(f"the sandbox did not start within {_START_SECONDS:.0f} s") from None
