@@ -1,0 +1,113 @@
+"""What a test's code leaves on disk is no trouble of the runs that come after, however its own run ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.deadline import eventually
+from support.local_server import environment
+from support.ordinary_user import ordinary_user
+
+from pytest_agb.local.isolation import choose
+from pytest_agb.removal import remove_tree
+
+SUITE = '''
+import pathlib, sys, time
+
+TREE = """
+import os
+os.makedirs("ro/in"); open("ro/in/f", "w"); os.chmod("ro/in", 0o555); os.chmod("ro", 0)
+for _ in range(2500):
+    os.mkdir("d"); os.chdir("d")
+"""
+
+def test_it(agb_session):
+    assert agb_session.code.run_code(TREE, "python").success
+    pathlib.Path("ready").touch()
+    while pathlib.Path("wait").exists():
+        time.sleep(0.02)
+'''
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that every user can use; nothing of the plugin may stay in its ``tmp``."""
+    directory = Path(tempfile.mkdtemp(prefix="trees-"))
+    directory.chmod(0o777)
+    (directory / "tmp").mkdir()
+    (directory / "tmp").chmod(0o777)
+    (directory / "test_suite.py").write_text(SUITE)
+    (directory / "pytest.ini").write_text("[pytest]\n")
+    yield directory
+    eventually(lambda: not list(directory.glob("tmp/pytest-agb-*/*run-*")), "no run's directory is left")
+    assert not list(directory.glob("tmp/pytest-agb-*/set-aside*"))
+    assert remove_tree(directory) is None
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["ends", "is killed"])
+@pytest.mark.parametrize(
+    ("way", "user"),
+    [("landlock", "ordinary"), pytest.param("none", "root", marks=pytest.mark.slow), ("none", "ordinary")],
+)
+def test_the_next_run_is_as_if_the_first_had_never_been(
+    place: Path, way: str, user: str, killed: bool
+) -> None:
+    if way == "landlock" and (obstacle := choose.obstacle_to(way)):
+        pytest.skip(f"no {way} on this machine: {obstacle.cause}")
+    prefix, python = ordinary_user() if user == "ordinary" else ((), sys.executable)
+    variables = {**environment(), "TMPDIR": str(place / "tmp"), "AGB_API_KEY": ""}
+    command = [
+        *prefix,
+        python,
+        "-m",
+        "pytest",
+        "-p",
+        "no:anyio",
+        "-p",
+        "no:cacheprovider",
+        f"--agb-local-isolation={way}",
+    ]
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command, cwd=place, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    if killed:
+        (place / "wait").touch()
+    with start() as first:
+        eventually((place / "ready").exists, "the test has made its tree", seconds=60)
+        if killed:
+            kill_all_of(place, first)
+        output = first.communicate(timeout=60)[0]
+    assert killed or "agb: 1 session created, 1 deleted, 0 kept, 0 left" in output
+    (place / "wait").unlink(missing_ok=True)
+
+    with start() as second:
+        output = second.communicate(timeout=60)[0]
+
+    assert second.returncode == 0, output
+    assert [line for line in output.splitlines() if line.startswith("agb:")][1:] == [
+        "agb: 1 session created, 1 deleted, 0 kept, 0 left"
+    ], output
+
+
+def kill_all_of(place: Path, run: subprocess.Popen[str]) -> None:
+    """Kill a run with its keeper and its server, which live in its directory, all at once."""
+    background = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(place / "tmp"):
+                background.append(int(process.name))
+        except OSError:  # it has ended, or is another user's
+            continue
+    assert len(background) >= 2
+    for pid in (run.pid, *background):
+        os.kill(pid, signal.SIGKILL)
