@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb import parse_number
 from pytest_agb.client import errors
 
 if TYPE_CHECKING:
@@ -171,3 +172,12 @@ def _start_of(body: bytes, hide: Hide) -> str:
 def text_of(value: object) -> str:
     """A JSON value as a string, nothing as an empty one."""
     return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def whole_of(value: object) -> int | None:
+    """A JSON value, perhaps a text, as a whole number; ``None`` where it is none."""
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    return (
+        parse_number.whole(value, -parse_number.MOST, parse_number.MOST) if isinstance(value, str) else None
+    )
