@@ -181,3 +181,8 @@ def whole_of(value: object) -> int | None:
     return (
         parse_number.whole(value, -parse_number.MOST, parse_number.MOST) if isinstance(value, str) else None
     )
+
+
+def seconds_of(value: object) -> float:
+    """A JSON number as seconds, 0 where it is none that a clock could show."""
+    return float(value) if isinstance(value, (int, float)) and 0 <= value <= parse_number.MOST else 0.0

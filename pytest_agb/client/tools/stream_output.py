@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_agb.client.api.messages import text_of
+from pytest_agb.client.api.messages import seconds_of, text_of
 from pytest_agb.client.errors import ProtocolError, ToolError
 from pytest_agb.client.tools.code_output import CodeOutput, displayed
 
@@ -98,9 +98,9 @@ class StreamedOutput:
 
     def _end(self, data: Mapping[str, Any]) -> None:
         self.ended = True
-        count, seconds = data.get("executionCount"), data.get("executionTime")
+        count = data.get("executionCount")
         self.output.execution_count = count if isinstance(count, int) else None
-        self.output.execution_time = float(seconds) if isinstance(seconds, (int, float)) else 0.0
+        self.output.execution_time = seconds_of(data.get("executionTime"))
         if error := text_of(data.get("executionError")):
             self.output.error_message = error
         elif data.get("status") == "failed" and not self.output.error_message:
