@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb import labels as label_rules
-from pytest_agb.client.api import endpoints, messages, responses
+from pytest_agb.client.api import endpoints, json_values, messages, responses
 from pytest_agb.client.errors import (
     AGBError,
     InvalidRequestError,
@@ -188,7 +188,7 @@ class Session:
             AGBError: the session has ended, or the service gives it no token.
         """
         answer = self.send(endpoints.get_session(self.session_id))
-        token = messages.text_of(answer.fields.get("token") or answer.fields.get("Token"))
+        token = json_values.text_of(answer.fields.get("token") or answer.fields.get("Token"))
         if not token:
             raise RefusedError(
                 f"The service gives session {self.session_id} no token", request_id=answer.request_id

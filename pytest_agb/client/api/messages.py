@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb import parse_number
 from pytest_agb.client import errors
+from pytest_agb.client.api.json_values import text_of
 
 if TYPE_CHECKING:
     from pytest_agb.client.secret import Secret
@@ -167,22 +167,3 @@ def _all_is_well(http_status: int, payload: Mapping[str, Any]) -> bool:
 def _start_of(body: bytes, hide: Hide) -> str:
     text: str = hide(body.decode("utf-8", "replace"))  # before the cut, which may halve the secret
     return " ".join(text.split())[:120]
-
-
-def text_of(value: object) -> str:
-    """A JSON value as a string, nothing as an empty one."""
-    return value if isinstance(value, str) else "" if value is None else str(value)
-
-
-def whole_of(value: object) -> int | None:
-    """A JSON value, perhaps a text, as a whole number; ``None`` where it is none."""
-    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    return (
-        parse_number.whole(value, -parse_number.MOST, parse_number.MOST) if isinstance(value, str) else None
-    )
-
-
-def seconds_of(value: object) -> float:
-    """A JSON number as seconds, 0 where it is none that a clock could show."""
-    return float(value) if isinstance(value, (int, float)) and 0 <= value <= parse_number.MOST else 0.0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.client.api.messages import whole_of
+from pytest_agb.client.api.json_values import whole_of
 from pytest_agb.client.errors import ProtocolError, ToolError
 from pytest_agb.client.results import GetSessionData, ListedSession, McpTool, SessionMetrics
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client.api import direct_link
-from pytest_agb.client.api.messages import text_of
+from pytest_agb.client.api.json_values import text_of
 from pytest_agb.client.secret import Secret
 
 if TYPE_CHECKING:

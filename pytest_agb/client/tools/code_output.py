@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_agb.client.api.messages import seconds_of
+from pytest_agb.client.api.json_values import seconds_of
 from pytest_agb.client.tools.tool_results import ExecutionLogs, ExecutionResult
 
 _ALIASES = {

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_agb.client.api.messages import seconds_of, text_of
+from pytest_agb.client.api.json_values import seconds_of, text_of
 from pytest_agb.client.errors import ProtocolError, ToolError
 from pytest_agb.client.tools.code_output import CodeOutput, displayed
 

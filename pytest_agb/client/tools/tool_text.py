@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_agb import parse_number
-from pytest_agb.client.api.messages import whole_of
+from pytest_agb.client.api.json_values import whole_of
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from pytest_agb.client.api import responses
-from pytest_agb.client.api.messages import Answer, seconds_of, whole_of
+from pytest_agb.client.api.json_values import seconds_of, whole_of
+from pytest_agb.client.api.messages import Answer
 
 #: JSON as Python reads it: what other languages' writers make of infinity and the like, too.
 NO_NUMBER = ["null", "Infinity", "-Infinity", "NaN", "1e999", '"\\u00b2"', '"1_0"', '"soon"', "[]", "{}"]
