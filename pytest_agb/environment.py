@@ -13,10 +13,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from pytest_agb import parse_number
+
 #: The service's address where nothing else is said (official SDK 0.12.0).
 DEFAULT_ENDPOINT = "https://sdk-api.agb.cloud"
 #: Seconds that a call may take where nothing else is said (official SDK 0.12.0: 60,000 ms).
 DEFAULT_TIMEOUT_SECONDS = 60.0
+#: No call may take longer, 24 days: the kernel waits for a socket for at most this many milliseconds.
+MOST_TIMEOUT_MS = 2**31 - 1
 
 #: Of each provider: its name; the variable that it, and no other, sets in every job; what identifies the run;
 #: and what counts its re-runs, where the run's own identifier stays the same.
@@ -55,7 +59,8 @@ def read_account(environ: Mapping[str, str] | None = None, directory: Path | Non
     Unlike the SDK, nothing of ``.env`` is written into the process environment.
 
     Raises:
-        EnvironmentValueError: the timeout is not a whole number of at least 1 ms, or the endpoint is no URL.
+        EnvironmentValueError: the timeout is no whole number from 1 to `MOST_TIMEOUT_MS`, or the endpoint
+            is no URL.
     """
     environ = os.environ if environ is None else environ
     file_values = _read_dotenv((directory or Path.cwd()) / ".env")
@@ -102,11 +107,13 @@ def _without_userinfo(text: str) -> str:
 def _timeout(text: str) -> float:
     if not text:
         return DEFAULT_TIMEOUT_SECONDS
-    if not text.isdigit() or int(text) == 0:
+    milliseconds = parse_number.whole(text, 1, MOST_TIMEOUT_MS)
+    if milliseconds is None:
         raise EnvironmentValueError(
-            f"AGB_TIMEOUT_MS: {text!r} is not a number of milliseconds; give a whole number such as 60000"
+            f"AGB_TIMEOUT_MS: {parse_number.shown(text)} is not a number of milliseconds; "
+            f"give a whole number such as 60000, at most {MOST_TIMEOUT_MS}"
         )
-    return int(text) / 1000
+    return milliseconds / 1000
 
 
 def _read_dotenv(path: Path) -> Mapping[str, str | None]:

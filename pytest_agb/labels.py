@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_agb import parse_number
 from pytest_agb.settings import CLOCK_SKEW_SECONDS
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ RESERVED = frozenset({CREATED_BY, RUN, SLOT, CREATED, EXPIRES, CI_RUN})
 
 #: Unix seconds have 10 digits since 2001; what has 12 or more is in milliseconds.
 _FIRST_SECONDS = 1_000_000_000
-_MOST_DIGITS = 11
+_LAST_SECONDS = 99_999_999_999
 
 
 class RunLabels(NamedTuple):
@@ -65,7 +66,11 @@ class RunLabels(NamedTuple):
     @classmethod
     def read(cls, labels: Mapping[str, str]) -> RunLabels:
         """Undo `write`, on labels that anybody may have written."""
-        times = {key: _unix_seconds(labels[key]) for key in (CREATED, EXPIRES) if key in labels}
+        times = {
+            key: parse_number.whole(labels[key], _FIRST_SECONDS, _LAST_SECONDS)
+            for key in (CREATED, EXPIRES)
+            if key in labels
+        }
         return cls(
             labels.get(RUN),
             labels.get(SLOT),
@@ -85,14 +90,6 @@ class RunLabels(NamedTuple):
 def expires_at(settings: Settings, created_at: float) -> int:
     """Unix seconds after which nobody can still be using a session that was created at ``created_at``."""
     return int(created_at) + settings.max_lifetime + CLOCK_SKEW_SECONDS
-
-
-def _unix_seconds(text: str) -> int | None:
-    """Read a time as we write it."""
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
-        return None
-    seconds = int(text)
-    return seconds if seconds >= _FIRST_SECONDS else None
 
 
 def invalid(labels: object) -> str | None:

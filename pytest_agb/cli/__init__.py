@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from pytest_agb import parse_number
 from pytest_agb.settings import LOCAL_ISOLATIONS, LOCAL_NETWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+#: Of whatever is counted: sessions, requests a second.
+_MOST = 999_999_999
 _EXIT = "exit status: 0 {clean}; 1 {left}; 2 where it can't be done; 130 after Ctrl-C"
 
 
@@ -134,29 +135,40 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or not 0 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
-    return int(text)
+    port = parse_number.whole(text.strip(), 0, 65535)
+    if port is None:
+        raise argparse.ArgumentTypeError(
+            f"{parse_number.shown(text)} is no port: give a number from 0 to 65535"
+        )
+    return port
 
 
 def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII) or not float(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: give a number of seconds above 0")
-    return float(text)
+    seconds = parse_number.seconds(text.strip())
+    if not seconds:
+        raise argparse.ArgumentTypeError(
+            f"{parse_number.shown(text)} is no time: give a number of seconds above 0, 0.5 for example"
+        )
+    return seconds
 
 
 def _count(text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no count: give a whole number above 0")
-    return int(text)
+    count = parse_number.whole(text.strip(), 1, _MOST)
+    if count is None:
+        raise argparse.ArgumentTypeError(
+            f"{parse_number.shown(text)} is no count: give a whole number from 1 to {_MOST}"
+        )
+    return count
 
 
 def _duration(text: str) -> float:
     """Seconds."""
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text.strip(), re.ASCII)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration: give one such as 90s, 30m, 2h or 1d")
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = parse_number.duration(text.strip())
+    if seconds is None:
+        raise argparse.ArgumentTypeError(
+            f"{parse_number.shown(text)} is no duration: give one such as 90s, 30m, 2h or 1d"
+        )
+    return seconds
 
 
 def _ls(arguments: argparse.Namespace) -> int:

@@ -34,10 +34,9 @@ from pytest_agb.client.results import (
     SessionListResult,
     SessionMetrics,
     SessionMetricsResult,
-    SessionResult,
     SessionStatusResult,
 )
-from pytest_agb.client.session import Session
+from pytest_agb.client.session import Session, SessionResult
 from pytest_agb.client.tools.tool_results import (
     BinaryFileContentResult,
     CodeExecutionResult,

@@ -25,11 +25,10 @@ from pytest_agb.client.results import (
     DeleteResult,
     GetSessionResult,
     SessionListResult,
-    SessionResult,
     SessionStatusResult,
 )
 from pytest_agb.client.secret import Secret
-from pytest_agb.client.session import Session
+from pytest_agb.client.session import Session, SessionResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -315,10 +314,12 @@ class AGB:
 
     # ---- for the layers around ---------------------------------------------------------------------------
 
-    def same_account(self, other: AGB) -> bool:
-        """Whether ``other`` calls the same endpoint with the same key."""
-        return self is other or (
-            self.endpoint == other.endpoint and self._transport.key == other._transport.key
+    def same_account(self, other: object) -> bool:
+        """Whether ``other`` is a client that calls the same endpoint with the same key."""
+        return (
+            isinstance(other, AGB)
+            and self.endpoint == other.endpoint
+            and self._transport.key == other._transport.key
         )
 
     def send(self, request: messages.Request) -> messages.Answer:

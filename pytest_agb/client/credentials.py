@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.client.errors import InvalidRequestError, MissingKeyError
 from pytest_agb.client.secret import Secret
-from pytest_agb.environment import Account, EnvironmentValueError, normalize_endpoint, read_account
+from pytest_agb.environment import (
+    MOST_TIMEOUT_MS,
+    Account,
+    EnvironmentValueError,
+    normalize_endpoint,
+    read_account,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +26,10 @@ def resolve(given: Secret, endpoint: str | None, timeout: float | None) -> tuple
         MissingKeyError: there is no key, or one that can't be sent.
         ValueError: endpoint or timeout can't be used.
     """
-    if timeout is not None and not timeout > 0:
-        raise InvalidRequestError(f"timeout must be seconds, more than 0, not {timeout!r}")
+    if timeout is not None and not 0 < timeout <= MOST_TIMEOUT_MS / 1000:
+        raise InvalidRequestError(
+            f"timeout must be seconds, more than 0 and at most {MOST_TIMEOUT_MS // 1000}, not {timeout!r}"
+        )
     overrides = {}  # what is given hides the environment's value, right or wrong
     if endpoint:
         overrides["AGB_ENDPOINT"] = normalize_endpoint(endpoint.strip())

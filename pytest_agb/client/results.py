@@ -14,8 +14,6 @@ from pytest_agb.client.errors import AGBError, RefusedError, ToolError
 if TYPE_CHECKING:
     from typing import Self
 
-    from pytest_agb.client.session import Session
-
 #: Keys whose values give access to a session.
 _SECRETS = frozenset({"resource_url", "auth_code", "ticket", "token", "connection_properties"})
 
@@ -61,17 +59,6 @@ class Result:
     def _shown_failed(self) -> dict[str, Any]:
         """What matters of a payload although the call failed."""
         return {}
-
-
-@dataclass(frozen=True, repr=False)
-class SessionResult(Result):
-    """A session."""
-
-    #: ``None`` where the call failed, which `success` or `check` tells; typed as what it is after that.
-    session: Session = None  # type: ignore[assignment]
-
-    def _shown(self) -> dict[str, Any]:
-        return {"session": self.session}
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb import labels as label_rules
-from pytest_agb.client.api import classify, direct_link, endpoints, messages, responses
+from pytest_agb.client.api import endpoints, json_values, messages, responses
 from pytest_agb.client.errors import (
     AGBError,
     InvalidRequestError,
@@ -16,31 +15,28 @@ from pytest_agb.client.errors import (
     RefusedError,
     ToolError,
 )
-from pytest_agb.client.http import websocket
 from pytest_agb.client.results import (
     DeleteResult,
     GetSessionData,
     McpToolResult,
     McpToolsResult,
     OperationResult,
+    Result,
     SessionMetricsResult,
     SessionStatusResult,
 )
-from pytest_agb.client.tools import stream_output
-from pytest_agb.client.tools.caller import ToolOutput
+from pytest_agb.client.tools.caller import ToolCaller
 from pytest_agb.client.tools.code import Code
 from pytest_agb.client.tools.command import Command
 from pytest_agb.client.tools.file_system import FileSystem
-from pytest_agb.client.tools.stream_output import StreamedOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
-    from pytest_agb.client.agb import AGB
     from pytest_agb.client.api.direct_link import DirectLink
-    from pytest_agb.client.tools.stream_output import Heard
+    from pytest_agb.client.protocol import Client
 
 
 class Session:
@@ -54,7 +50,7 @@ class Session:
 
     def __init__(
         self,
-        agb: AGB,
+        agb: Client,
         session_id: str,
         *,
         image_id: str = "",
@@ -66,13 +62,13 @@ class Session:
         self.session_id = session_id
         self.image_id = image_id
         self._data = data
-        self._direct_link = direct_link
+        self.direct_link = direct_link
         self._reserved = None if reserved_labels is None else dict(reserved_labels)
         self._released = False
-        tools = _Tools(self)
-        self.code = Code(tools)
-        self.command = Command(tools)
-        self.file_system = self.file = FileSystem(tools)
+        self._tools = ToolCaller(self)
+        self.code = Code(self._tools)
+        self.command = Command(self._tools)
+        self.file_system = self.file = FileSystem(self._tools)
 
     def __repr__(
         self,
@@ -102,7 +98,7 @@ class Session:
     def _attributes(self) -> GetSessionData:
         if self._data is None:
             self._data = responses.session_data(
-                self._send(endpoints.get_session(self.session_id)), self.session_id
+                self.send(endpoints.get_session(self.session_id)), self.session_id
             )
         return self._data
 
@@ -112,7 +108,7 @@ class Session:
         self.session_id = other.session_id
         self.image_id = other.image_id
         self._data = other._data
-        self._direct_link = other._direct_link
+        self.direct_link = other.direct_link
         self._reserved = other._reserved
         self._released = other._released
 
@@ -138,7 +134,7 @@ class Session:
             reserved = self._known_reserved()
             if problem := label_rules.refused(labels, on_ours=label_rules.CREATED_BY in reserved):
                 raise InvalidRequestError(problem)
-            answer = self._send(endpoints.set_labels(self.session_id, {**labels, **reserved}))
+            answer = self.send(endpoints.set_labels(self.session_id, {**labels, **reserved}))
         except AGBError as error:
             return OperationResult.failed(error)
         return OperationResult(True, "", answer.request_id, data=True)
@@ -161,7 +157,7 @@ class Session:
         return self._reserved
 
     def _all_labels(self) -> tuple[dict[str, str], str]:
-        answer = self._send(endpoints.get_labels(self.session_id))
+        answer = self.send(endpoints.get_labels(self.session_id))
         return responses.labels(self.session_id, answer), answer.request_id
 
     # ---- state -------------------------------------------------------------------------------------------
@@ -169,7 +165,7 @@ class Session:
     def info(self) -> OperationResult:
         """Get the session's details as a dictionary in ``data``; fails once the session is released."""
         try:
-            answer = self._send(endpoints.get_info(self.session_id))
+            answer = self.send(endpoints.get_info(self.session_id))
         except AGBError as error:
             return OperationResult.failed(error)
         return OperationResult(True, "", answer.request_id, data=responses.info(answer))
@@ -190,8 +186,8 @@ class Session:
         Raises:
             AGBError: the session has ended, or the service gives it no token.
         """
-        answer = self._send(endpoints.get_session(self.session_id))
-        token = messages.text_of(answer.fields.get("token") or answer.fields.get("Token"))
+        answer = self.send(endpoints.get_session(self.session_id))
+        token = json_values.text_of(answer.fields.get("token") or answer.fields.get("Token"))
         if not token:
             raise RefusedError(
                 f"The service gives session {self.session_id} no token", request_id=answer.request_id
@@ -201,7 +197,7 @@ class Session:
     def keep_alive(self) -> OperationResult:
         """Start the session's idle timeout anew."""
         try:
-            answer = self._send(endpoints.keep_alive(self.session_id))
+            answer = self.send(endpoints.keep_alive(self.session_id))
         except AGBError as error:
             return OperationResult.failed(error)
         return OperationResult(True, "", answer.request_id, data=True)
@@ -209,7 +205,7 @@ class Session:
     def get_link(self, protocol_type: str | None = None, port: int | None = None) -> OperationResult:
         """Get the URL under which a port of the session can be reached, as ``data``."""
         try:
-            answer = self._send(endpoints.get_link(self.session_id, protocol_type, port))
+            answer = self.send(endpoints.get_link(self.session_id, protocol_type, port))
             url = answer.fields.get("url")
             if not isinstance(url, str) or not url:
                 raise ProtocolError(f"The link to session {self.session_id} came without a URL")
@@ -220,7 +216,7 @@ class Session:
     def get_metrics(self) -> SessionMetricsResult:
         """Get how busy the session is."""
         try:
-            answer = self._run_tool("get_metrics", {}, 0)
+            answer = self._tools.run_tool("get_metrics", {}, 0)
             raw, metrics = responses.metrics(answer.text)
         except AGBError as error:
             return SessionMetricsResult.failed(error)
@@ -234,7 +230,7 @@ class Session:
         try:
             if not image:
                 raise InvalidRequestError("The session's image is not known: pass image_id")
-            answer = self._send(endpoints.list_tools(image))
+            answer = self.send(endpoints.list_tools(image))
         except AGBError as error:
             return McpToolsResult.failed(error)
         return McpToolsResult(True, "", answer.request_id, tools=responses.tools(answer))
@@ -244,42 +240,10 @@ class Session:
     ) -> McpToolResult:
         """Run any tool by its name; its text is ``data``. Give its own timeout, so that ours is longer."""
         try:
-            answer = self._run_tool(name, args or {}, timeout_seconds)
+            answer = self._tools.run_tool(name, args or {}, timeout_seconds)
         except AGBError as error:
             return McpToolResult.failed(error, data=error.message if isinstance(error, ToolError) else None)
         return McpToolResult(True, "", answer.request_id, data=answer.text)
-
-    def _run_tool(self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float) -> ToolOutput:
-        try:
-            json.dumps(args, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise InvalidRequestError(f"The arguments of {name} can't be sent as JSON: {error}") from None
-        margin = self.agb.settings.tool_margin_seconds
-        timeout = tool_timeout_seconds + margin
-        link = self._direct_link
-        if link is not None and name in link.servers:
-            answer = self._send(direct_link.call_tool(link, self.session_id, name, args, timeout))
-        else:
-            answer = self._send(endpoints.call_tool(self.session_id, name, args, timeout))
-        return ToolOutput(classify.tool_text(answer), answer.request_id)
-
-    def _stream_code(
-        self, code: str, language: str, timeout_s: float
-    ) -> tuple[StreamedOutput, Generator[Heard, None, None]]:
-        purpose = f"stream code in session {self.session_id}"
-        # Asked for anew by each program: so no session holds what opens it.
-        answer = self._send(endpoints.get_session(self.session_id))
-        access = stream_output.access(answer.fields)
-        if access is None:
-            raise RefusedError(
-                f"Could not {purpose}: the service offers no stream for it",
-                request_id=answer.request_id,
-                hint="Run it without stream_beta and callbacks",
-            )
-        output = StreamedOutput(uuid.uuid4().hex)
-        first = stream_output.invocation(output.invocation_id, access.target, code, language, timeout_s)
-        limit = timeout_s + self.agb.settings.tool_margin_seconds
-        return output, output.heard(websocket.messages(access, first, purpose, limit, self.agb.settings))
 
     # ---- end ---------------------------------------------------------------------------------------------
 
@@ -303,24 +267,20 @@ class Session:
                 hint="Create another; nothing of a released session can be recovered",
             )
 
-    def _send(self, request: messages.Request) -> messages.Answer:
+    # ---- for the layers around ---------------------------------------------------------------------------
+
+    def send(self, request: messages.Request) -> messages.Answer:
+        """Send a request about this session, and raise an :class:`AGBError` if it fails or has no session."""
         self._require_alive()
         return self.agb.send(request)
 
 
-class _Tools:
-    """What the modules need of their session, and no more."""
+@dataclass(frozen=True, repr=False)
+class SessionResult(Result):
+    """A session."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    #: ``None`` where the call failed, which `success` or `check` tells; typed as what it is after that.
+    session: Session = None  # type: ignore[assignment]
 
-    def run_tool(self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float = 0) -> ToolOutput:
-        return self._session._run_tool(name, args, tool_timeout_seconds)
-
-    def stream_code(
-        self, code: str, language: str, timeout_s: float
-    ) -> tuple[StreamedOutput, Generator[Heard, None, None]]:
-        return self._session._stream_code(code, language, timeout_s)
-
-    def redact(self, text: str) -> str:
-        return self._session.agb.redact(text)
+    def _shown(self) -> dict[str, Any]:
+        return {"session": self.session}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_agb import parse_number
 from pytest_agb.environment import EnvironmentValueError, ci_run, read_account
 from pytest_agb.settings import (
     CLOUD,
@@ -34,7 +35,8 @@ DEFAULT_MAX_IDLE_SECONDS = 60
 #: Longest time that a test waits for a session.
 DEFAULT_WAIT_TIMEOUT_SECONDS = 300
 
-
+#: Of whatever is counted: seconds, sessions, leases.
+_MOST = 999_999
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True}
 _SWITCH |= {"false": False, "no": False, "off": False, "0": False}
 _TIMES = "agb/times"
@@ -300,12 +302,13 @@ def _images(values: list[_Value]) -> tuple[str, ...]:
 
 
 def _number(value: _Value, of: str) -> int:
-    digits = value.text.isascii() and value.text.isdigit() and not value.text.startswith("0")
-    if not digits or len(value.text) > 6:
+    number = parse_number.whole(value.text.strip(), 1, _MOST)
+    if number is None:
         raise pytest.UsageError(
-            f"{value.source}: {value.text!r} is no number of {of}; give a whole one, at least 1"
+            f"{value.source}: {parse_number.shown(value.text)} is no number of {of}; "
+            f"give a whole one from 1 to {_MOST}"
         )
-    return int(value.text)
+    return number
 
 
 def _optional(sources: _Sources, word: str) -> int | None:

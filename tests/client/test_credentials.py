@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
+from support.odd_numbers import ODD_NUMBERS, name
 
-from pytest_agb import AGB, AuthenticationError, ClientSettings
+from pytest_agb import AGB, AGBTimeoutError, AuthenticationError, ClientSettings
+from pytest_agb.environment import EnvironmentValueError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +18,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def bare_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in ("AGB_API_KEY", "AGB_ENDPOINT", "AGB_TIMEOUT_MS"):
-        monkeypatch.delenv(name, raising=False)
+    for variable in ("AGB_API_KEY", "AGB_ENDPOINT", "AGB_TIMEOUT_MS"):
+        monkeypatch.delenv(variable, raising=False)
     return tmp_path
 
 
@@ -58,10 +61,29 @@ def test_what_is_given_wins(service: StandIn, monkeypatch: pytest.MonkeyPatch) -
     assert AGB(service.api_key, service.endpoint, timeout=5).list().success
 
 
-@pytest.mark.parametrize("timeout", [0, -1])
-def test_a_timeout_must_be_positive(timeout: float) -> None:
-    with pytest.raises(ValueError, match="timeout"):
+@pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf, 1e300, 10**400, 2**31 / 1000])
+def test_a_timeout_is_above_0_and_one_that_a_socket_can_wait_for(timeout: float) -> None:
+    with pytest.raises(ValueError, match="timeout must be seconds, more than 0 and at most 2147483"):
         AGB("some-key", timeout=timeout)
+
+
+@pytest.mark.parametrize("text", ODD_NUMBERS, ids=name)
+def test_an_odd_timeout_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("AGB_TIMEOUT_MS", text)
+
+    with pytest.raises(EnvironmentValueError, match=r"AGB_TIMEOUT_MS: .* give a whole number such as 60000"):
+        AGB("some-key")
+
+
+@pytest.mark.parametrize("milliseconds", [1, 2**31 - 1])
+def test_the_shortest_and_the_longest_timeout_can_be_waited_for(
+    service: StandIn, monkeypatch: pytest.MonkeyPatch, milliseconds: int
+) -> None:
+    monkeypatch.setenv("AGB_TIMEOUT_MS", str(milliseconds))
+
+    result = AGB(service.api_key, service.endpoint).list()
+
+    assert result.success or isinstance(result.error, AGBTimeoutError)
 
 
 def test_a_key_with_a_line_break_is_refused_without_showing_it() -> None:

@@ -139,6 +139,7 @@ def test_many_threads_stream_from_one_session(session: Session) -> None:
 
 def test_a_session_that_is_gone_is_not_found(session: Session) -> None:
     errors: list[Any] = []
+    assert isinstance(session.agb, AGB)
     session.agb.release(session.session_id).check()
     result = session.code.run("1", "python", on_error=errors.append)
     assert isinstance(result.error, NotFoundError)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from support.odd_numbers import ODD_NUMBERS, name
+
+from pytest_agb import parse_number
+from pytest_agb.plugin.options import resolve
 
 BAD = [
     ("labels", "project", "*no '=' in 'project'*key=value*"),
@@ -58,6 +62,12 @@ def test_under_xdist_it_is_the_controller_that_refuses(pytester: pytest.Pytester
     ("name", "value", "message"),
     [
         ("AGB_TIMEOUT_MS", "soon", "ERROR: AGB_TIMEOUT_MS: 'soon' is not a number of milliseconds*"),
+        (
+            "AGB_TIMEOUT_MS",
+            "\u00b2",
+            "ERROR: AGB_TIMEOUT_MS: '\u00b2' is not a number of milliseconds*60000*",
+        ),
+        ("AGB_TIMEOUT_MS", "9" * 400, "ERROR: AGB_TIMEOUT_MS: '999*...' is not a number of milliseconds*"),
         ("AGB_ENDPOINT", "ftp://example.org", "ERROR: AGB_ENDPOINT: 'ftp://example.org' is not a base URL*"),
     ],
 )
@@ -70,6 +80,40 @@ def test_variables_too(
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
+
+
+@pytest.mark.parametrize("text", [*ODD_NUMBERS, "1.5", "0", "1000000"], ids=name)
+def test_neither_command_line_nor_ini_file_takes_an_odd_number(pytester: pytest.Pytester, text: str) -> None:
+    says = f"{parse_number.shown(text)} is no number of seconds; give a whole one from 1 to 999999"
+
+    with pytest.raises(pytest.UsageError) as caught:
+        resolve(pytester.parseconfig(f"--agb-idle-timeout={text}"))
+    assert str(caught.value) == f"--agb-idle-timeout: {says}"
+
+    pytester.makeini(f"[pytest]\nagb_wait_timeout = {text}\n")
+    with pytest.raises(pytest.UsageError) as caught:
+        resolve(pytester.parseconfig())
+    assert str(caught.value) == f"ini value agb_wait_timeout: {says}"
+
+
+@pytest.mark.parametrize("text", ["60", " 60 ", "060"], ids=name)
+def test_a_plain_number_is_taken_from_each_source(pytester: pytest.Pytester, text: str) -> None:
+    pytester.makeini(f"[pytest]\nagb_wait_timeout = {text}\n")
+
+    settings = resolve(pytester.parseconfig(f"--agb-idle-timeout={text}"), {"AGB_TIMEOUT_MS": text})
+
+    assert (settings.idle_timeout, settings.wait_timeout, settings.timeout_seconds) == (60, 60, 0.06)
+
+
+@pytest.mark.parametrize("text", [*ODD_NUMBERS, "1.5", "0", str(2**31)], ids=name)
+def test_the_timeout_variable_takes_no_odd_number(pytester: pytest.Pytester, text: str) -> None:
+    with pytest.raises(pytest.UsageError) as caught:
+        resolve(pytester.parseconfig(), {"AGB_TIMEOUT_MS": text})
+
+    assert str(caught.value) == (
+        f"AGB_TIMEOUT_MS: {parse_number.shown(text)} is not a number of milliseconds; "
+        "give a whole number such as 60000, at most 2147483647"
+    )
 
 
 def test_a_password_in_the_endpoint_is_not_repeated(

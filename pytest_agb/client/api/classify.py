@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from pytest_agb.client import errors
 from pytest_agb.client.api import own_words
-from pytest_agb.client.api.messages import Answer, Request, key_refused, text_of
+from pytest_agb.client.api.json_values import text_of
+from pytest_agb.client.api.messages import Answer, Request, key_refused
 
 
 def refusal(request: Request, answer: Answer) -> errors.AGBError | None:

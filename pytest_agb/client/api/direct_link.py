@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_agb.client.api import classify
-from pytest_agb.client.api.messages import Answer, Repeat, Request, text_of
+from pytest_agb.client.api.json_values import text_of
+from pytest_agb.client.api.messages import Answer, Repeat, Request
 from pytest_agb.client.secret import Secret
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ from pytest_agb.client.api.messages import Repeat, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+#: A call whose answer says in the common way whether it succeeded.
+_call = functools.partial(Request, judge=classify.refusal)
 
 
 def create_session(
@@ -36,58 +40,35 @@ def create_session(
 
 def get_session(session_id: str) -> Request:
     """Ask for a session's attributes."""
-    return Request(
-        f"get session {session_id}",
-        "POST",
-        "/mcp/getSession",
-        body={"sessionId": session_id},
-        judge=classify.refusal,
-    )
+    body = {"sessionId": session_id}
+    return _call(f"get session {session_id}", "POST", "/mcp/getSession", body=body)
 
 
 def get_status(session_id: str) -> Request:
     """Ask for a session's status; this does not reset its idle timer."""
-    return Request(
-        f"get the status of session {session_id}",
-        "POST",
-        "/mcp/getSessionInfo",
-        body={"sessionId": session_id},
-        judge=classify.refusal,
-    )
+    body = {"sessionId": session_id}
+    return _call(f"get the status of session {session_id}", "POST", "/mcp/getSessionInfo", body=body)
 
 
 def get_info(session_id: str) -> Request:
     """Ask for a session's resource."""
-    return Request(
-        f"get the details of session {session_id}",
-        "POST",
-        "/mcp/getMcpResource",
-        body={"sessionId": session_id},
-        judge=classify.info_refusal,
-    )
+    purpose = f"get the details of session {session_id}"
+    body = {"sessionId": session_id}
+    return Request(purpose, "POST", "/mcp/getMcpResource", body=body, judge=classify.info_refusal)
 
 
 def keep_alive(session_id: str) -> Request:
     """Reset a session's idle timer."""
-    return Request(
-        f"keep session {session_id} alive",
-        "POST",
-        "/mcp/refreshSessionIdleTime",
-        query={"sessionId": session_id},
-        body={},
-        judge=classify.refusal,
+    query = {"sessionId": session_id}
+    return _call(
+        f"keep session {session_id} alive", "POST", "/mcp/refreshSessionIdleTime", query=query, body={}
     )
 
 
 def release(session_id: str) -> Request:
     """Ask for a session's end; the answer comes before the end does."""
-    return Request(
-        f"release session {session_id}",
-        "POST",
-        "/mcp/releaseSessionAsync",
-        body={"sessionId": session_id},
-        judge=classify.refusal,
-    )
+    body = {"sessionId": session_id}
+    return _call(f"release session {session_id}", "POST", "/mcp/releaseSessionAsync", body=body)
 
 
 def list_sessions(labels: Mapping[str, str], limit: int, token: str | None) -> Request:
@@ -95,30 +76,19 @@ def list_sessions(labels: Mapping[str, str], limit: int, token: str | None) -> R
     query = {"maxResults": str(limit), "labels": json.dumps(dict(labels))}
     if token:
         query["nextToken"] = token
-    return Request("list sessions", "GET", "/sdk/ListSession", query=query, judge=classify.refusal)
+    return _call("list sessions", "GET", "/sdk/ListSession", query=query)
 
 
 def set_labels(session_id: str, labels: Mapping[str, str]) -> Request:
     """Replace a session's whole label set."""
-    return Request(
-        f"set the labels of session {session_id}",
-        "POST",
-        "/sdk/SetLabel",
-        query={"sessionId": session_id, "Labels": json.dumps(dict(labels))},
-        body={},
-        judge=classify.refusal,
-    )
+    query = {"sessionId": session_id, "Labels": json.dumps(dict(labels))}
+    return _call(f"set the labels of session {session_id}", "POST", "/sdk/SetLabel", query=query, body={})
 
 
 def get_labels(session_id: str) -> Request:
     """Ask for a session's labels."""
-    return Request(
-        f"get the labels of session {session_id}",
-        "GET",
-        "/sdk/GetLabel",
-        query={"sessionId": session_id},
-        judge=classify.refusal,
-    )
+    query = {"sessionId": session_id}
+    return _call(f"get the labels of session {session_id}", "GET", "/sdk/GetLabel", query=query)
 
 
 def get_link(session_id: str, protocol_type: str | None, port: int | None) -> Request:
@@ -128,21 +98,13 @@ def get_link(session_id: str, protocol_type: str | None, port: int | None) -> Re
         query["protocolType"] = protocol_type
     if port is not None:
         query["port"] = str(port)
-    return Request(
-        f"get a link to session {session_id}", "GET", "/internet/getLink", query=query, judge=classify.refusal
-    )
+    return _call(f"get a link to session {session_id}", "GET", "/internet/getLink", query=query)
 
 
 def list_tools(image_id: str) -> Request:
     """Ask for the tools of an image."""
-    return Request(
-        f"list the tools of image {image_id!r}",
-        "POST",
-        "/mcp/listTools",
-        query={"imageId": image_id},
-        body={},
-        judge=classify.refusal,
-    )
+    query = {"imageId": image_id}
+    return _call(f"list the tools of image {image_id!r}", "POST", "/mcp/listTools", query=query, body={})
 
 
 def call_tool(session_id: str, name: str, args: Mapping[str, Any], timeout_seconds: float) -> Request:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client import errors
+from pytest_agb.client.api.json_values import text_of
 
 if TYPE_CHECKING:
     from pytest_agb.client.secret import Secret
@@ -166,8 +167,3 @@ def _all_is_well(http_status: int, payload: Mapping[str, Any]) -> bool:
 def _start_of(body: bytes, hide: Hide) -> str:
     text: str = hide(body.decode("utf-8", "replace"))  # before the cut, which may halve the secret
     return " ".join(text.split())[:120]
-
-
-def text_of(value: object) -> str:
-    """A JSON value as a string, nothing as an empty one."""
-    return value if isinstance(value, str) else "" if value is None else str(value)

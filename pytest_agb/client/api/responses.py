@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb.client.api.json_values import whole_of
 from pytest_agb.client.errors import ProtocolError, ToolError
 from pytest_agb.client.results import GetSessionData, ListedSession, McpTool, SessionMetrics
 
@@ -98,10 +99,8 @@ def next_token(answer: Answer) -> str | None:
 
 def count(answer: Answer, key: str, default: int) -> int:
     """A number beside ``data``."""
-    try:
-        return int(answer.payload.get(key, default))
-    except (TypeError, ValueError):
-        return default
+    number = whole_of(answer.payload.get(key))
+    return default if number is None else number
 
 
 def tools(answer: Answer) -> list[McpTool]:

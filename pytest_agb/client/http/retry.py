@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from pytest_agb import parse_number
 from pytest_agb.client import errors
 from pytest_agb.client.api.messages import Repeat
 
@@ -41,11 +41,10 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     """Read a ``Retry-After`` header, seconds or an HTTP date; ``now`` is the wall clock."""
     if not value:
         return None
-    try:
-        seconds = float(value)
-    except ValueError:
+    seconds = parse_number.decimal(value, -parse_number.MOST, parse_number.MOST)
+    if seconds is None:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - now
         except (TypeError, ValueError, OverflowError):
             return None
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
+    return max(seconds, 0.0)

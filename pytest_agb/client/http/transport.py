@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import random
 import threading
 import time
 import weakref
@@ -19,34 +18,30 @@ import httpx
 
 from pytest_agb.client import errors
 from pytest_agb.client.api import messages
-from pytest_agb.client.client_settings import ClientSettings
 from pytest_agb.client.http import retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from pytest_agb.client.client_settings import ClientSettings
     from pytest_agb.client.secret import Secret
 
 
-class _BearerAuth(httpx.Auth):
-    """Puts the key on each request as it leaves, so that no object in reach holds it in the open."""
-
-    def __init__(self, key: Secret) -> None:
-        self._key = key
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["authorization"] = f"Bearer {self._key.reveal()}"
-        yield request
+#: Who we say we are, and what a session's token is sent as; streams do the same.
+USER_AGENT = "pytest-agb"
+TOKEN_HEADER = "x-access-token"
 
 
-class _TokenAuth(httpx.Auth):
-    """The same for a session's token."""
+class _SecretHeader(httpx.Auth):
+    """Puts a secret on each request as it leaves, so that no object in reach holds it in the open."""
 
-    def __init__(self, token: Secret) -> None:
-        self._token = token
+    def __init__(self, name: str, secret: Secret, prefix: str = "") -> None:
+        self._name = name
+        self._secret = secret
+        self._prefix = prefix
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        request.headers["x-access-token"] = self._token.reveal()
+        request.headers[self._name] = self._prefix + self._secret.reveal()
         yield request
 
 
@@ -91,16 +86,16 @@ class Transport:
         key: Secret,
         endpoint: str,
         timeout_seconds: float,
-        settings: ClientSettings | None = None,
+        settings: ClientSettings,
         *,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None],
+        chance: Callable[[], float],
         wall_clock: Callable[[], float] = time.time,
-        chance: Callable[[], float] = random.random,
     ) -> None:
         self.key = key
         self.endpoint = endpoint
         self.timeout_seconds = timeout_seconds
-        self.settings = settings or ClientSettings()
+        self.settings = settings
         self._sleep = sleep
         self._wall_clock = wall_clock
         self._chance = chance
@@ -153,7 +148,9 @@ class Transport:
                 params=dict(request.query),
                 json=_body(request),
                 timeout=httpx.Timeout(timeout, connect=min(timeout, self.settings.connect_timeout_seconds)),
-                auth=_TokenAuth(request.token) if request.token else httpx.USE_CLIENT_DEFAULT,
+                auth=_SecretHeader(TOKEN_HEADER, request.token)
+                if request.token
+                else httpx.USE_CLIENT_DEFAULT,
             )
         except httpx.HTTPError as error:
             failure = self._explain(request, error, timeout)
@@ -195,9 +192,9 @@ class Transport:
         loopback = is_loopback(self.endpoint)
         try:
             return httpx.Client(
-                auth=_BearerAuth(self.key),
+                auth=_SecretHeader("authorization", self.key, "Bearer "),
                 # The official SDK names the content type on every request, GETs included.
-                headers={"user-agent": "pytest-agb", "content-type": "application/json"},
+                headers={"user-agent": USER_AGENT, "content-type": "application/json"},
                 limits=httpx.Limits(
                     max_connections=self.settings.max_connections,
                     max_keepalive_connections=self.settings.max_connections,

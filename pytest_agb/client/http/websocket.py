@@ -15,20 +15,20 @@ import httpx
 from pytest_agb.client import errors
 from pytest_agb.client.api import classify, own_words
 from pytest_agb.client.api.messages import redact
-from pytest_agb.client.http.transport import is_loopback
+from pytest_agb.client.http.transport import TOKEN_HEADER, USER_AGENT, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from pytest_agb.client.api.stream_link import StreamLink
     from pytest_agb.client.client_settings import ClientSettings
-    from pytest_agb.client.tools.stream_output import StreamAccess
 
 #: Seconds that a good-bye may take; nothing depends on its answer.
 _CLOSE_SECONDS = 1.0
 
 
 def messages(
-    access: StreamAccess, first: str, purpose: str, timeout_seconds: float, settings: ClientSettings
+    link: StreamLink, first: str, purpose: str, timeout_seconds: float, settings: ClientSettings
 ) -> Generator[str | bytes, None, None]:
     """Connect, send ``first`` and give what comes back, until the caller has enough.
 
@@ -49,11 +49,11 @@ def messages(
     limit = settings.connect_timeout_seconds
     try:
         with connect(
-            access.url,
-            additional_headers={"X-Access-Token": access.token.reveal()},
-            user_agent_header="pytest-agb",
-            ssl=httpx.create_ssl_context() if access.url.startswith("wss:") else None,
-            proxy=None if is_loopback(access.url) else True,
+            link.url,
+            additional_headers={TOKEN_HEADER: link.token.reveal()},
+            user_agent_header=USER_AGENT,
+            ssl=httpx.create_ssl_context() if link.url.startswith("wss:") else None,
+            proxy=None if is_loopback(link.url) else True,
             open_timeout=limit,
             close_timeout=_CLOSE_SECONDS,
             max_size=None,  # a picture may have many megabytes
@@ -65,17 +65,15 @@ def messages(
             while True:
                 yield connection.recv(max(0.0, end - time.monotonic()))
     except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
-        failure = _explain(error, purpose, access, sent, limit)
+        failure = _explain(error, purpose, link, sent, limit)
     if failure is not None:  # raised out here: the library's own frames hold the token
         raise failure
 
 
-def _explain(
-    error: Exception, purpose: str, access: StreamAccess, sent: bool, limit: float
-) -> errors.AGBError:
+def _explain(error: Exception, purpose: str, link: StreamLink, sent: bool, limit: float) -> errors.AGBError:
     from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 
-    where = access.url.partition("?")[0]
+    where = link.url.partition("?")[0]
     failed = f"Could not {purpose}: "
     if isinstance(error, TimeoutError):
         what = "no end of the program from" if sent else "no connection to"
@@ -83,11 +81,11 @@ def _explain(
     if isinstance(error, InvalidStatus):
         status, body = error.response.status_code, error.response.body or b""
         said = " ".join(bytes(body).decode("utf-8", "replace").split())
-        words = own_words.without(said, [access.url, where, urlsplit(where).path, urlsplit(where).netloc])
+        words = own_words.without(said, [link.url, where, urlsplit(where).path, urlsplit(where).netloc])
         kind = classify.classify(status, "", words)
         if kind is errors.AuthenticationError:  # it is the session's token that is refused
             kind = errors.PermissionDeniedError
-        text = redact(said, access.token.reveal(), "token")[:120]
+        text = redact(said, link.token.reveal(), "token")[:120]
         return kind(f"{failed}{where} refuses the stream: {text or 'no reason given'}", http_status=status)
     if isinstance(error, InvalidURI):
         return errors.ProtocolError(f"{failed}the service names no WebSocket's address but {where!r}")

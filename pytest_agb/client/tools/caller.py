@@ -1,13 +1,23 @@
-"""What the session's modules share: a way to run a tool."""
+"""How the session's modules reach the sandbox: by tool call, or by stream."""
 
 from __future__ import annotations
 
+import json
+import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pytest_agb.client.api import classify, direct_link, endpoints, stream_link
+from pytest_agb.client.errors import InvalidRequestError, RefusedError
+from pytest_agb.client.http import websocket
+from pytest_agb.client.tools.stream_output import StreamedOutput
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from pytest_agb.client.tools.stream_output import Heard, StreamedOutput
+    from pytest_agb.client.api.direct_link import DirectLink
+    from pytest_agb.client.api.messages import Answer, Request
+    from pytest_agb.client.protocol import Client
+    from pytest_agb.client.tools.stream_output import Heard
 
 
 class ToolOutput(NamedTuple):
@@ -17,19 +27,66 @@ class ToolOutput(NamedTuple):
     request_id: str
 
 
-class ToolRunner(Protocol):
+class ToolSession(Protocol):
+    """What tool calls need of their session. All of it may change, see `Session.become`."""
+
+    agb: Client
+    session_id: str
+    direct_link: DirectLink | None
+
+    def send(self, request: Request) -> Answer:
+        """Send a request, and raise an :class:`~pytest_agb.client.errors.AGBError` if it fails."""
+
+
+class ToolCaller:
     """Runs tools in one session."""
 
+    def __init__(self, session: ToolSession) -> None:
+        self._session = session
+
     def run_tool(self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float = 0) -> ToolOutput:
-        """Run a tool, and raise an :class:`~pytest_agb.client.errors.AGBError` if that fails."""
+        """Run a tool, by the session's direct link where that leads to it.
+
+        Raises:
+            AGBError: the call, or the tool, failed.
+        """
+        try:
+            json.dumps(args, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InvalidRequestError(f"The arguments of {name} can't be sent as JSON: {error}") from None
+        timeout = tool_timeout_seconds + self._session.agb.settings.tool_margin_seconds
+        session_id, link = self._session.session_id, self._session.direct_link
+        if link is not None and name in link.servers:
+            request = direct_link.call_tool(link, session_id, name, args, timeout)
+        else:
+            request = endpoints.call_tool(session_id, name, args, timeout)
+        answer = self._session.send(request)
+        return ToolOutput(classify.tool_text(answer), answer.request_id)
 
     def stream_code(
         self, code: str, language: str, timeout_s: float
     ) -> tuple[StreamedOutput, Generator[Heard, None, None]]:
         """Have a program streamed: what it said so far, and what gives that and must be closed.
 
-        Both may raise an :class:`~pytest_agb.client.errors.AGBError`.
+        Raises:
+            AGBError: the session has no stream. What is given may raise one, too.
         """
+        session_id, settings = self._session.session_id, self._session.agb.settings
+        purpose = f"stream code in session {session_id}"
+        # Asked for anew by each program: so no session holds what opens it.
+        answer = self._session.send(endpoints.get_session(session_id))
+        link = stream_link.of(answer.fields)
+        if link is None:
+            raise RefusedError(
+                f"Could not {purpose}: the service offers no stream for it",
+                request_id=answer.request_id,
+                hint="Run it without stream_beta and callbacks",
+            )
+        output = StreamedOutput(uuid.uuid4().hex)
+        first = stream_link.run_code(output.invocation_id, link.target, code, language, timeout_s)
+        limit = timeout_s + settings.tool_margin_seconds
+        return output, output.heard(websocket.messages(link, first, purpose, limit, settings))
 
     def redact(self, text: str) -> str:
         """Blot the API key out of a text."""
+        return self._session.agb.redact(text)

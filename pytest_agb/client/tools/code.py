@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from pytest_agb.client.tools.tool_results import CodeExecutionResult, ExecutionR
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_agb.client.tools.caller import ToolRunner
+    from pytest_agb.client.tools.caller import ToolCaller
 
 OnText = Callable[[str], object]
 OnResult = Callable[[ExecutionResult], object]
@@ -28,7 +29,7 @@ OnError = Callable[[AGBError], object]
 class Code:
     """Runs programs in a session; what one defines, the next of the same language can use."""
 
-    def __init__(self, tools: ToolRunner) -> None:
+    def __init__(self, tools: ToolCaller) -> None:
         self._tools = tools
 
     def run_code(
@@ -124,6 +125,6 @@ def _checked(code: object, language: object, timeout_s: object) -> str:
         )
     if not isinstance(code, str):
         raise InvalidRequestError(f"code must be a string, not {code!r}")
-    if isinstance(timeout_s, bool) or not isinstance(timeout_s, (int, float)) or not timeout_s > 0:
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, (int, float)) or not 0 < timeout_s < math.inf:
         raise InvalidRequestError(f"timeout_s must be seconds, more than 0, not {timeout_s!r}")
     return name

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_agb.client.api.json_values import seconds_of
 from pytest_agb.client.tools.tool_results import ExecutionLogs, ExecutionResult
 
 _ALIASES = {
@@ -86,7 +87,7 @@ def _current(payload: Mapping[str, Any]) -> CodeOutput:
             displayed(item) for item in (items if isinstance(items, list) else [items] if items else [])
         ],
         execution_count=payload.get("execution_count"),
-        execution_time=_number(payload.get("execution_time")),
+        execution_time=seconds_of(payload.get("execution_time")),
     )
     _note_error(output, payload.get("executionError"))
     return output
@@ -99,7 +100,7 @@ def _rich(payload: Mapping[str, Any]) -> CodeOutput:
         logs=_logs(logs if isinstance(logs, Mapping) else {}),
         results=[displayed(item) for item in (items if isinstance(items, list) else [])],
         execution_count=payload.get("execution_count"),
-        execution_time=_number(payload.get("execution_time")),
+        execution_time=seconds_of(payload.get("execution_time")),
     )
     _note_error(output, payload.get("error") or payload.get("executionError"))
     return output
@@ -152,10 +153,6 @@ def _content_texts(payload: Mapping[str, Any]) -> list[str]:
 
 def _main(text: str) -> ExecutionResult:
     return ExecutionResult(text=text, is_main_result=True)
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def _load(text: str) -> Any:

@@ -11,13 +11,13 @@ from pytest_agb.client.tools.tool_text import ShellOutput, read_shell_output
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_agb.client.tools.caller import ToolRunner
+    from pytest_agb.client.tools.caller import ToolCaller
 
 
 class Command:
     """Runs shell commands in a session, each in a shell of its own."""
 
-    def __init__(self, tools: ToolRunner) -> None:
+    def __init__(self, tools: ToolCaller) -> None:
         self._tools = tools
 
     def execute_command(

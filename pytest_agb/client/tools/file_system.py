@@ -20,7 +20,7 @@ from pytest_agb.client.tools.tool_results import (
 from pytest_agb.client.tools.tool_text import read_directory, read_file_info, read_matches
 
 if TYPE_CHECKING:
-    from pytest_agb.client.tools.caller import ToolOutput, ToolRunner
+    from pytest_agb.client.tools.caller import ToolCaller, ToolOutput
 
 #: Bytes per read and characters per write, as the official SDK has it.
 CHUNK = 51_200
@@ -30,7 +30,7 @@ _MODES = ("overwrite", "append", "create_new")
 class FileSystem:
     """The files of a session. Every method has the guide's name and the current SDK's."""
 
-    def __init__(self, tools: ToolRunner) -> None:
+    def __init__(self, tools: ToolCaller) -> None:
         self._tools = tools
 
     @overload

@@ -1,4 +1,4 @@
-"""The messages of a streamed program, as the official SDK 0.12.0 sends and reads them. Pure."""
+"""Reads what a streamed program says, as the official SDK 0.12.0 does. Pure."""
 
 from __future__ import annotations
 
@@ -8,45 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_agb.client.api import direct_link
-from pytest_agb.client.api.messages import text_of
+from pytest_agb.client.api.json_values import seconds_of, text_of
 from pytest_agb.client.errors import ProtocolError, ToolError
-from pytest_agb.client.secret import Secret
 from pytest_agb.client.tools.code_output import CodeOutput, displayed
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pytest_agb.client.tools.tool_results import ExecutionResult
-
-#: Where a session's code runs, unless its list of tools says otherwise.
-_TARGET = "wuying_codespace"
-
-
-@dataclass(frozen=True)
-class StreamAccess:
-    """What opens a session's stream."""
-
-    url: str
-    token: Secret
-    target: str = _TARGET
-
-
-def access(data: Mapping[str, Any]) -> StreamAccess | None:
-    """What opens the stream of a session of these attributes; ``None`` where it has none."""
-    url = text_of(data.get("wsUrl") or data.get("WsUrl"))
-    token = text_of(data.get("token") or data.get("Token"))
-    if not url or not token:
-        return None
-    servers = direct_link.servers(data.get("toolList") or data.get("ToolList"))
-    return StreamAccess(url, Secret(token), servers.get("run_code", _TARGET))
-
-
-def invocation(invocation_id: str, target: str, code: str, language: str, timeout_s: float) -> str:
-    """The message that starts a program."""
-    params = {"language": language, "timeoutS": timeout_s, "code": code}
-    data = {"method": "run_code", "mode": "stream", "params": params}
-    return json.dumps({"invocationId": invocation_id, "source": "SDK", "target": target, "data": data})
 
 
 class Heard(NamedTuple):
@@ -129,9 +98,9 @@ class StreamedOutput:
 
     def _end(self, data: Mapping[str, Any]) -> None:
         self.ended = True
-        count, seconds = data.get("executionCount"), data.get("executionTime")
+        count = data.get("executionCount")
         self.output.execution_count = count if isinstance(count, int) else None
-        self.output.execution_time = float(seconds) if isinstance(seconds, (int, float)) else 0.0
+        self.output.execution_time = seconds_of(data.get("executionTime"))
         if error := text_of(data.get("executionError")):
             self.output.error_message = error
         elif data.get("status") == "failed" and not self.output.error_message:

@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_agb import parse_number
+from pytest_agb.client.api.json_values import whole_of
+
 
 @dataclass(frozen=True)
 class ShellOutput:
@@ -53,11 +56,7 @@ def read_shell_output(text: str) -> ShellOutput:
 
 
 def _exit_code(payload: dict[str, Any]) -> int | None:
-    code = payload.get("exit_code", payload.get("errorCode", 0))
-    try:
-        return int(code)
-    except (TypeError, ValueError):
-        return None
+    return whole_of(payload.get("exit_code", payload.get("errorCode", 0)))
 
 
 def read_directory(text: str) -> list[dict[str, Any]]:
@@ -90,9 +89,5 @@ def _value(text: str) -> Any:
         return text.lower() == "true"
     if len(text) > 1 and text.startswith("0") and text.isdigit():
         return text  # a mode such as 0644 is no decimal number
-    for convert in (int, float):
-        try:
-            return convert(text)
-        except ValueError:
-            continue
-    return text
+    numbers = (whole_of(text), parse_number.decimal(text, -parse_number.MOST, parse_number.MOST))
+    return next((number for number in numbers if number is not None), text)

@@ -113,10 +113,10 @@ def test_a_call_that_broke_is_not_repeated(service: StandIn, linked: Session, fa
 
 def test_the_token_is_not_shown(linked: Session) -> None:
     """The service repeats a token that it refuses, which clients must not."""
-    link = linked._direct_link
+    link = linked.direct_link
     assert link is not None
     assert "token-secret" not in repr([linked, vars(linked)])
-    linked._direct_link = replace(link, token=Secret("token-secret-of-another"))
+    linked.direct_link = replace(link, token=Secret("token-secret-of-another"))
 
     with pytest.raises(PermissionDeniedError, match=r"The token \[token\] is not the session's") as caught:
         read(linked)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -78,16 +79,21 @@ def test_a_program_that_fails_is_a_failed_result(service: StandIn, session: Sess
         (None, "python", 60, "code must be a string"),
         ("x", "python", 0, "timeout_s"),
         ("x", "python", "60", "timeout_s"),
+        ("x", "python", math.inf, "timeout_s"),
+        ("x", "python", math.nan, "timeout_s"),
     ],
 )
+@pytest.mark.parametrize("stream", [False, True])
 def test_what_cannot_be_run_is_refused_without_a_request(
-    service: StandIn, session: Session, code: Any, language: Any, timeout_s: Any, said: str
+    service: StandIn, session: Session, code: Any, language: Any, timeout_s: Any, said: str, stream: bool
 ) -> None:
-    result = session.code.run_code(code, language, timeout_s)
+    before = len(service.requests)
+
+    result = session.code.run_code(code, language, timeout_s, stream)
 
     assert isinstance(result.error, InvalidRequestError)
     assert said in result.error_message
-    assert service.count("/mcp") == 0
+    assert len(service.requests) == before
 
 
 def test_the_http_timeout_outlasts_the_tools_own(service: StandIn) -> None:

@@ -51,6 +51,30 @@ def test_a_command_that_fails_says_how(service: StandIn, session: Session, stder
     assert said in repr(result)
 
 
+@pytest.mark.parametrize(
+    ("number", "exit_code"),
+    [
+        ("0", 0),
+        ('"0"', 0),
+        ("0.0", 0),
+        ("null", None),
+        ("Infinity", None),
+        ("NaN", None),
+        ("1e999", None),
+        ('"\u00b2"', None),
+        ('"1_0"', None),
+    ],
+)
+def test_an_exit_code_that_is_no_number_is_none(
+    service: StandIn, session: Session, number: str, exit_code: int | None
+) -> None:
+    service.tools["shell"] = lambda *_: f'{{"stdout": "out", "exit_code": {number}}}'
+
+    result = session.command.execute("x").check()
+
+    assert (result.output, result.exit_code) == ("out", exit_code)
+
+
 @pytest.mark.parametrize("text", ["plain", '"json"', '{"stdout": null, "stderr": ""}', "[1]", '{"a": 1}'])
 def test_other_text_is_the_output(service: StandIn, session: Session, text: str) -> None:
     service.tools["shell"] = lambda *_: text

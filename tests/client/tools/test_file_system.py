@@ -7,11 +7,13 @@ import json
 from typing import Any
 
 import pytest
+from support import odd_numbers
 from support.standin import StandIn, StandInSession, ToolError
 
 from pytest_agb import InvalidRequestError, Session
 from pytest_agb import ToolError as ClientToolError
 from pytest_agb.client.tools.file_system import CHUNK
+from pytest_agb.client.tools.tool_text import read_file_info
 
 
 def _file(session: StandInSession, args: dict[str, Any]) -> bytes:
@@ -175,6 +177,18 @@ def test_file_info_is_converted(session: Session, files: dict[str, Any]) -> None
     info = session.file.info("/a").check().file_info
 
     assert info == {"name": "a: b.txt", "size": 3, "isDirectory": False, "mode": "0644", "modified": 12.5}
+
+
+@pytest.mark.parametrize("text", ["12", "-12", "1.5", "-1.5", "1789997600.25", "999999999999999"])
+def test_a_plain_number_of_file_info_is_converted(text: str) -> None:
+    assert read_file_info(f"modified: {text}")["modified"] == float(text)
+
+
+@pytest.mark.parametrize(
+    "text", [text for text in odd_numbers.ODD_NUMBERS if text not in ("-5", "-0")], ids=odd_numbers.name
+)
+def test_an_odd_number_of_file_info_stays_text(text: str) -> None:
+    assert read_file_info(f"name: {text}") == {"name": text}
 
 
 def test_a_directory_is_listed(service: StandIn, session: Session) -> None:

@@ -365,7 +365,7 @@ def test_our_client_goes_that_way_too(link_server: Server) -> None:
         with agb.create(CreateSessionParams("agb-code-space-1")).check().session as session:
             found = agb.get(session.session_id).check().session
             for one in (session, found):
-                assert one._direct_link is not None
+                assert one.direct_link is not None
                 assert one.code.run("6 * 7", "python").check().result == "42"
                 assert one.command.execute("echo hi").check().output == "hi\n"
                 one.file.write("a.txt", "text").check()
