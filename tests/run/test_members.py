@@ -16,9 +16,9 @@ from pytest_agb.run import members
 JOINS = """
 import os, sys
 from pathlib import Path
-from pytest_agb.run.members import Member
+from pytest_agb.run.members import Member, Role
 
-member = Member(Path(sys.argv[1]), "test")
+member = Member(Path(sys.argv[1]), Role.PYTEST)
 if "fork" in sys.argv and os.fork() == 0:
     sys.stdin.read()  # lives on, until the test closes the pipe
     os._exit(0)
@@ -78,7 +78,7 @@ def test_looking_does_not_end_the_life_of_others(directory: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root can read everything")
 def test_who_looks_around_in_the_same_process_can_not_end_the_membership(directory: Path) -> None:
-    member = members.Member(directory, "test")
+    member = members.Member(directory, members.Role.PYTEST)
     for path in directory.iterdir():
         with pytest.raises(PermissionError):
             path.read_bytes()
