@@ -83,3 +83,35 @@ def test_who_looks_around_in_the_same_process_can_not_end_the_membership(directo
         with pytest.raises(PermissionError):
             path.read_bytes()
     member.leave()
+
+
+@pytest.mark.parametrize("title", ["keeper-1", "reporter-1", "keeper", "a/b", "../x", "", "x" * 300])
+def test_whatever_a_worker_is_called_it_runs_tests(directory: Path, title: str) -> None:
+    """``--tx popen//id=keeper-1`` is a worker like any other."""
+    code = JOINS.replace("Role.PYTEST", f"Role.PYTEST, {title!r}")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"joined\n"
+        assert members.any_alive(directory, users_only=True)
+        (name,) = [path.name for path in directory.iterdir()]
+        assert members.Name.parse(name).pid == process.pid
+        assert str(members.Name.parse(name)) == name
+
+
+@pytest.mark.parametrize("role", ["KEEPER", "REPORTER"])
+def test_who_runs_no_tests_is_alive_and_no_user(directory: Path, role: str) -> None:
+    code = JOINS.replace("Role.PYTEST", f"Role.{role}")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"joined\n"
+        assert members.any_alive(directory)
+        assert not members.any_alive(directory, users_only=True)
+
+
+def test_people_read_what_a_worker_is_called(directory: Path) -> None:
+    assert members.Name.new(members.Role.PYTEST, "gw-1").shown == "gw-1"
+    assert members.Name.new(members.Role.PYTEST).shown == "pytest"
