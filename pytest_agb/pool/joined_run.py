@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 
 from pytest_agb.client import AGB, AGBError, MissingKeyError
 from pytest_agb.run import account, detach, keeper_process, local_server, members, run_directory
 from pytest_agb.run.one_per_host import OnePerHost, joining_lock
 from pytest_agb.settings import CLOUD, Settings
-from pytest_agb.store.database import lay_schema
+from pytest_agb.store.database import StateError, lay_schema
 from pytest_agb.store.state import State, database_path
 
 
@@ -108,15 +109,10 @@ class JoinedRun:
         return keeper_process.place(self._run)
 
     def leave(self) -> None:
-        """Close everything and leave the run, with nothing leased.
-
-        Raises:
-            AGBError: that could not be written down. The keeper sees by itself that this process has left.
-        """
-        try:
+        """Close everything and leave the run, with nothing leased."""
+        with suppress(StateError):  # the keeper sees by itself who has left, and the end of the run tells it
             self.state.slots.leave(self.member.name)
-        finally:
-            if self._client is not None:
-                self._client[1].close()
-            self.state.close()
-            self.member.leave()
+        if self._client is not None:
+            self._client[1].close()
+        self.state.close()
+        self.member.leave()

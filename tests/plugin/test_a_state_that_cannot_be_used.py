@@ -46,7 +46,7 @@ def test_it_fails_the_tests_that_need_it_with_its_name_and_the_remedy(
 ) -> None:
     pytester.makepyfile(SUITE.format(spoil=spoil.strip()))
 
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_subprocess("-p", "no:randomly")
 
     result.assert_outcomes(passed=3, errors=3)
     result.stdout.fnmatch_lines(
