@@ -16,16 +16,17 @@ from pytest_agb.client import AGB
 from pytest_agb.keeper.janitor import Janitor, JanitorSettings
 from pytest_agb.keeper.jobs import Jobs
 from pytest_agb.keeper.provisioner import Provisioner
-from pytest_agb.run import aside, keeper_process, local_server, members, run_directory
+from pytest_agb.run import aside, endpoint, keeper_process, local_server, members, run_directory
 from pytest_agb.run.one_per_host import joining_lock
 from pytest_agb.run.ownership import Ownership
-from pytest_agb.settings import CLOUD, Settings
 from pytest_agb.store.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
     from pathlib import Path
+
+    from pytest_agb.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -151,23 +152,21 @@ class Keeper:
 
     def _look_at_the_server(self) -> None:
         """A local server that was replaced took its sessions with it."""
-        if self._settings.backend == CLOUD:
-            return
-        endpoint = local_server.endpoint(self._run)
-        if self._server not in (None, endpoint):
+        place = endpoint.find(self._run, self._settings)
+        if self._server not in (None, place):
             for slot in self._state.slots.left():
                 self._state.slots.give_up(slot.slot, "the local server has ended")
-        self._server = endpoint
+        self._server = place
 
     def _agb(self) -> AGB | None:
         """A client of the backend; ``None`` if that is a local server that is gone: so are its sessions."""
         settings = self._settings
-        endpoint = settings.endpoint if settings.backend == CLOUD else local_server.endpoint(self._run)
-        if endpoint is None:
+        place = endpoint.find(self._run, settings)
+        if place is None:
             return None
-        if endpoint not in self._clients:
-            self._clients[endpoint] = AGB(settings.api_key, endpoint, settings.timeout_seconds)
-        return self._clients[endpoint]
+        if place not in self._clients:
+            self._clients[place] = AGB(settings.api_key, place, settings.timeout_seconds)
+        return self._clients[place]
 
     def abandon(self) -> None:
         """Close what this process holds, as its death would: nothing of the run is changed."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from pytest_agb.client import AGB, AGBError, MissingKeyError
-from pytest_agb.run import account, detach, keeper_process, local_server, members, run_directory
+from pytest_agb.run import account, detach, endpoint, keeper_process, local_server, members, run_directory
 from pytest_agb.run.one_per_host import OnePerHost, joining_lock
-from pytest_agb.settings import CLOUD, Settings
 from pytest_agb.store.database import StateError, lay_schema
 from pytest_agb.store.state import State, database_path
+
+if TYPE_CHECKING:
+    from pytest_agb.settings import Settings
 
 
 class RunIsOverError(LookupError):
@@ -55,16 +58,8 @@ class JoinedRun:
         Raises:
             AGBError: the local server can't be had.
         """
-        if self._settings.backend == CLOUD:
-            return self._settings.endpoint
-        assert self._settings.api_key is not None
         try:
-            return local_server.ensure(
-                self._run,
-                api_key=self._settings.api_key,
-                isolation=self._settings.local_isolation,
-                network=self._settings.local_network,
-            )
+            return endpoint.ensure(self._run, self._settings)
         except local_server.LocalServerError as error:
             raise AGBError(str(error)) from error
 
@@ -80,16 +75,16 @@ class JoinedRun:
                     "there is no API key",
                     hint="set AGB_API_KEY, or use --agb-backend=local for local sandboxes",
                 )
-            endpoint = self.endpoint()
+            place = self.endpoint()
             self.ensure_keeper()
-            if self._client is not None and self._client[0] != endpoint:
+            if self._client is not None and self._client[0] != place:
                 # A keeper that was started after the old server's end does not know that there was one.
                 for slot in self.state.slots.left():
                     self.state.slots.give_up(slot.slot, "the local server has ended")
-            if self._client is None or self._client[0] != endpoint:
+            if self._client is None or self._client[0] != place:
                 self._client = (
-                    endpoint,
-                    AGB(self._settings.api_key, endpoint, self._settings.timeout_seconds),
+                    place,
+                    AGB(self._settings.api_key, place, self._settings.timeout_seconds),
                 )
             return self._client[1]
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.client import AGB, AGBError
 from pytest_agb.pool.joined_run import JoinedRun, RunIsOverError
-from pytest_agb.run import aside, keeper_process, local_server, members, run_directory
+from pytest_agb.run import aside, endpoint, keeper_process, members, run_directory
 from pytest_agb.run.ownership import Ownership, roll_call
-from pytest_agb.settings import LOCAL, Settings
 from pytest_agb.store.database import StateError
 from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pytest_agb.settings import Settings
 
 #: Seconds to wait for the keeper. It goes on after that.
 DRAIN_SECONDS = 60.0
@@ -79,7 +80,7 @@ def drain(
     summary = replace(here or Summary(0, 0, ()), elsewhere=True)
     if summary.unknown:
         return summary
-    if settings.backend == LOCAL or summary.stopped or summary.listed is None:
+    if not settings.outlives_run or summary.stopped or summary.listed is None:
         return replace(summary, kept={**summary.kept, **(kept or {})})
     agb = AGB(settings.api_key, settings.endpoint, settings.timeout_seconds)
     try:
@@ -178,7 +179,7 @@ def _listed(
     """Ask the service itself whether anything of the run is left."""
     if stopped:
         return ()  # what is left is known, and the keeper is still at it
-    if settings.backend == LOCAL and local_server.endpoint(run_directory.path(settings.run_id)) is None:
+    if endpoint.find(run_directory.path(settings.run_id), settings) is None:
         return ()  # a local server takes its sessions with it
     try:
         ownership = Ownership(settings.run_id)

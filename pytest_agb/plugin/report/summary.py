@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pytest_agb.settings import CLOUD
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -76,7 +74,7 @@ def _facts(summary: Summary, left: int, settings: Settings) -> Iterator[str]:
         yield f"{summary.deleted} deleted"
     if summary.elsewhere:
         yield "remote workers had sessions of their own"
-    if not summary.elsewhere or (settings.backend == CLOUD and summary.listed is not None):
+    if not summary.elsewhere or (settings.outlives_run and summary.listed is not None):
         yield f"{len(summary.kept)} kept"
         yield f"{left} left"
     if summary.listed is None:
