@@ -79,6 +79,14 @@ class Settings(NamedTuple):
         shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "api_key")
         return f"Settings({', '.join(shown)})"
 
+    @property
+    def outlives_run(self) -> bool:
+        """Whether sessions outlive their run, so that they can be kept, swept and seen from other hosts.
+
+        A local server takes its sessions with it.
+        """
+        return self.backend == CLOUD
+
     def to_wire(self) -> dict[str, Any]:
         """Plain values, such as xdist can send to a worker. Holds the key: for that channel only."""
         return self._asdict()

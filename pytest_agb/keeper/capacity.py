@@ -1,4 +1,4 @@
-"""What a refused create teaches: how many sessions the account has room for now.
+"""What a refused create means, and how many sessions the account has room for now.
 
 The service documents no quota. What it refuses while other sessions live, or in words of a quota, is taken
 for one: then there is no more than there was room for, and now and then one more is tried.
@@ -8,20 +8,40 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_agb.client import AGBError, QuotaError, RefusedError, ThrottledError
+from pytest_agb.client.api.classify import blames_what_was_sent
+from pytest_agb.store.facts import Fact
+from pytest_agb.store.slots import SlotState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_agb.settings import Settings
+    from pytest_agb.store.state import State
 
 #: Seconds until one more is tried: the first time, growing to the longest.
 _FIRST_SECONDS = 1.0
 _LONGEST_SECONDS = 30.0
 
 
+def is_no_room(error: AGBError, *, others_live: bool) -> bool:
+    """Whether a refusal says that there is no room now.
+
+    By its words or, unless it blames what was sent, because other sessions of the run live.
+    """
+    if isinstance(error, (QuotaError, ThrottledError)):
+        return True
+    return others_live and type(error) is RefusedError and not blames_what_was_sent(error.code)
+
+
 @dataclass
-class Capacity:
-    """How many sessions there is room for, as far as is known."""
+class Limit:
+    """How many sessions there is room for, as far as is known. Pure: figures in, figures out."""
 
     #: Sessions that were there when a create was refused; infinite before any was.
-    limit: float = math.inf
-    #: What the service said.
-    words: str = ""
+    most: float = math.inf
     _pause: float = _FIRST_SECONDS
     _next_try: float = 0.0
     #: Whether one more is under way.
@@ -30,28 +50,27 @@ class Capacity:
     @property
     def felt(self) -> bool:
         """Whether there is less room than was asked for."""
-        return math.isfinite(self.limit)
+        return math.isfinite(self.most)
 
-    def refused(self, live: int, now: float, words: str, retry_after: float | None = None) -> None:
+    def refused(self, live: int, now: float, retry_after: float | None = None) -> None:
         """A create was refused while ``live`` sessions were there."""
         if self._trying:
             self._pause = min(2 * self._pause, _LONGEST_SECONDS)
             self._trying = False
         self._next_try = now + max(self._pause, retry_after or 0.0)
-        self.limit = min(self.limit, live)
-        self.words = words
+        self.most = min(self.most, live)
 
     def created(self, live: int, now: float) -> None:
         """A create succeeded, which made ``live`` sessions."""
-        if live > self.limit:
-            self.limit = live
+        if live > self.most:
+            self.most = live
             self._pause = _FIRST_SECONDS
             self._next_try = now + self._pause
             self._trying = False
 
     def sure(self, kept: int = 0) -> float:
         """How many sessions there is room for beside those that are left to the user."""
-        return max(self.limit - kept, 0)
+        return max(self.most - kept, 0)
 
     def room(self, now: float, kept: int = 0) -> float:
         """How many there may be now: one more than there was room for, when it is time to try."""
@@ -61,3 +80,63 @@ class Capacity:
         """A create beyond the limit is under way: no other is sent before there was time for its answer."""
         self._trying = True
         self._next_try = now + self._pause
+
+
+class Capacity:
+    """The room of a run on this host: what its slots take of it, and what refused creates say."""
+
+    def __init__(self, state: State, settings: Settings, clock: Callable[[], float]) -> None:
+        self._state = state
+        self._settings = settings
+        self._clock = clock
+        self._limit = Limit()
+        #: What the service said when it had no room.
+        self._words = ""
+
+    @property
+    def felt(self) -> bool:
+        """Whether there is less room than was asked for."""
+        return self._limit.felt
+
+    def ceiling(self) -> float:
+        """How many sessions there may be now, those that are kept aside."""
+        asked_for = self._settings.max_sessions or math.inf
+        return min(asked_for, self._limit.room(self._clock(), self._kept()))
+
+    def planned(self, total: int, unserved: int) -> None:
+        """There will be ``total`` sessions, and none yet for ``unserved`` of those who wait."""
+        sure = self._limit.sure(self._kept())
+        if total > sure:
+            self._limit.tried(self._clock())
+        enough = self._settings.max_sessions is not None and self._settings.max_sessions <= sure
+        short = self.felt and not enough and (total > sure or unserved > 0)
+        self._state.facts.put(Fact.NO_ROOM, self._words if short else "")
+
+    def created(self) -> None:
+        """A create succeeded."""
+        self._limit.created(self._live(), self._clock())
+
+    def refused(self, error: AGBError) -> bool:
+        """A create was refused; say whether for lack of room, which is made then where it can be."""
+        live, kept = self._live(), self._kept()
+        if not is_no_room(error, others_live=live > kept):
+            return False
+        self._limit.refused(live, self._clock(), error.retry_after)
+        self._words = str(error)
+        if isinstance(error, QuotaError):
+            self._make_room()
+        return True
+
+    def _make_room(self) -> None:
+        """Give up a session that is kept where a test waits, and no other one is about to go."""
+        going = any(slot.state is SlotState.DELETING for slot in self._state.slots.left())
+        if self._kept() and not going and self._state.waiters.waiting():
+            self._state.slots.give_up_kept("it was kept until the service had no room for another one")
+
+    def _live(self) -> int:
+        """How many sessions of this run on this host the account may count now."""
+        return self._kept() + sum(slot.state is not SlotState.LOST for slot in self._state.slots.left())
+
+    def _kept(self) -> int:
+        """How many sessions are left to the user: the account counts them, the ceiling does not."""
+        return len(self._state.slots.kept()) if self._settings.keep_failed else 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pytest_agb.client import AGBError, NotFoundError, Session
 from pytest_agb.keeper.finder import Finder, Look
-from pytest_agb.store.slots import Slot, SlotState
+from pytest_agb.store.slots import Slot, SlotState, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from pytest_agb.store.state import State
 
 Result = TypeVar("Result")
-
-#: What is recorded of a session that could not be deleted in all the time in which it could still be there.
-GIVEN_UP = "given up: it is past its maximum lifetime, which ends it whatever became of its deletion"
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,8 @@ class Janitor:
                 self._look_after(slot, now)
             elif now < slot.expires_at:
                 self._go_on(slot, now)
-            elif slot.note != GIVEN_UP:
-                self._slots.note(slot.slot, GIVEN_UP)
+            elif slot.trouble is not Trouble.GIVEN_UP:
+                self._slots.lapsed(slot.slot)
                 self._tasks.pop(slot.slot, None)
         return min((task.due for task in self._tasks.values() if not task.under_way), default=math.inf)
 
@@ -163,7 +160,7 @@ class Janitor:
 
         def released(result: DeleteResult) -> None:
             if not result.success:
-                self._slots.note(slot.slot, f"could not be deleted: {result.error}")
+                self._slots.failing(slot.slot, f"could not be deleted: {result.error}")
                 return
             self._slots.accepted(slot.slot)
             self._learn(delete=self._clock() - task.began)
@@ -183,7 +180,7 @@ class Janitor:
 
         def looked(gone: bool | AGBError) -> None:
             if isinstance(gone, AGBError):
-                self._slots.note(slot.slot, f"could not be seen gone: {gone}")
+                self._slots.failing(slot.slot, f"could not be seen gone: {gone}")
             elif gone:
                 self._done(slot)
 

@@ -8,15 +8,14 @@ is a line at the end of this one at most.
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.run import account, aside, detach, keeper_process, local_server, members, run_directory
 from pytest_agb.run.one_per_host import joining_lock
-from pytest_agb.settings import CLOUD, Settings
-from pytest_agb.store.database import Database, of_this_version
+from pytest_agb.settings import Settings
+from pytest_agb.store.database import Database, StateError, of_this_version
 from pytest_agb.store.slots import SlotTable
 from pytest_agb.store.state import database_path
 
@@ -58,7 +57,7 @@ def sweep(settings: Settings) -> None:
         try:
             if _may_go(run):
                 ended += _retire(run)
-            elif _state(run) is _State.LEFT and settings.backend == CLOUD and account.same(run, settings):
+            elif _state(run) is _State.LEFT and settings.outlives_run and account.same(run, settings):
                 keeper_process.ensure(run, settings, linger_seconds=0.0)
         except FileNotFoundError:
             continue  # its own server or another run removes it at this moment
@@ -105,7 +104,7 @@ def _state(run: Path) -> _State:
         return _State.LEFT if _slots_left(path) else _State.OVER
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, sqlite3.Error):
+    except (OSError, ValueError, TypeError, KeyError, StateError):
         return _State.UNREADABLE
 
 

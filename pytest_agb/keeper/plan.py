@@ -65,6 +65,8 @@ class Plan:
     create: tuple[str, ...] = ()
     #: How many idle sessions of each spec to give up.
     give_up: Counter[str] = field(default_factory=Counter)
+    #: How many of those who wait there is neither a session for nor one coming.
+    unserved: int = 0
 
 
 def depth(times: Times | None, workers: int, max_sessions: int | None, max_idle: float) -> int:
@@ -120,7 +122,7 @@ def make(now: Situation) -> Plan:
     if now.thrifty:
         useless = (now.idle - give_up) & left
         give_up += useless
-    return Plan(tuple(create), give_up)
+    return Plan(tuple(create), give_up, (waiting - supply).total())
 
 
 def _spare(idle: Counter[str], waiting: Counter[str]) -> str | None:

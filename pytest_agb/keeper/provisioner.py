@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import secrets
 from collections import Counter
 from dataclasses import dataclass
@@ -12,17 +11,14 @@ from typing import TYPE_CHECKING
 from pytest_agb.client import (
     AGBError,
     ProtocolError,
-    QuotaError,
-    RefusedError,
     SessionResult,
-    ThrottledError,
     UnavailableError,
 )
-from pytest_agb.client.api.classify import blames_what_was_sent
 from pytest_agb.keeper import plan
 from pytest_agb.keeper.capacity import Capacity
 from pytest_agb.labels import RunLabels, expires_at
-from pytest_agb.store import facts, refusals, session_spec
+from pytest_agb.store import error_text, session_spec
+from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState
 from pytest_agb.store.state import usable_seconds
 
@@ -72,7 +68,7 @@ class Provisioner:
         self._ownership = ownership
         self._clock = clock
         self._adopt_seconds = adopt_seconds
-        self._capacity = Capacity()
+        self._capacity = Capacity(state, settings, clock)
         self._lost: dict[str, _Lost] = {}
         self._times: dict[str, float] = {}
         if settings.times:
@@ -89,23 +85,22 @@ class Provisioner:
             return
         self._retire(idle, now)
         self._settle_lost(slots, now)
-        situation = self._situation(slots, now)
+        situation = self._situation(slots)
         decided = plan.make(situation)
         for slot in idle:
             if decided.give_up[slot.spec] > 0:
                 self._give_up([slot], "nobody needs it")
                 decided.give_up[slot.spec] -= 1
-        if situation.total + len(decided.create) > self._capacity.sure(self._kept()):
-            self._capacity.tried(now)
+        self._capacity.planned(situation.total + len(decided.create), decided.unserved)
         for wanted in decided.create:
-            if self._state.facts.refusal(*refusals.subjects(session_spec.image(wanted))) is None:
+            if self._state.refusals.find(session_spec.image(wanted)) is None:
                 self._create(wanted)
 
     def unfindable(self, slot: str) -> None:
         """The session of a lost create can't be looked for: whoever waits for it need wait no longer."""
         lost = self._lost.pop(slot, None)
         if lost is not None:
-            self._state.waiters.fail(lost.spec, refusals.write(lost.error))
+            self._state.waiters.fail(lost.spec, error_text.write(lost.error))
 
     def learn(self, **seconds: float) -> None:
         """Learn what a ``create``, ``lease`` or ``delete`` has just taken."""
@@ -114,11 +109,11 @@ class Provisioner:
             self._times[name] = (1 - _NEWEST) * known + _NEWEST * value
         times = self._known_times()
         if times is not None:
-            self._state.facts.put(facts.TIMES, json.dumps([times.create, times.lease, times.delete]))
+            self._state.facts.put(Fact.TIMES, json.dumps([times.create, times.lease, times.delete]))
 
     # ---- deciding ----------------------------------------------------------------------------------------
 
-    def _situation(self, slots: Sequence[Slot], now: float) -> plan.Situation:
+    def _situation(self, slots: Sequence[Slot]) -> plan.Situation:
         settings = self._settings
         waiting = [want.spec for want in self._state.waiters.waiting()]
         states = Counter(slot.state for slot in slots)
@@ -136,7 +131,7 @@ class Provisioner:
             + Counter(lost.spec for lost in self._lost.values()),
             leased=states[SlotState.LEASED],
             ending=ending,
-            ceiling=min(settings.max_sessions or math.inf, self._capacity.room(now, self._kept())),
+            ceiling=self._capacity.ceiling(),
             depth=depth,
             thrifty=settings.reuse == "never" or self._capacity.felt,
         )
@@ -148,7 +143,8 @@ class Provisioner:
         else:
             depth = plan.depth(times, settings.workers, settings.max_sessions, settings.max_idle)
         known = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self._times.items())
-        self._publish(facts.DEPTH, f"up to {depth} sessions at once for {settings.workers} workers ({known})")
+        said = f"up to {depth} sessions at once for {settings.workers} workers ({known})"
+        self._state.facts.put(Fact.DEPTH, said)
         return depth
 
     def _known_times(self) -> plan.Times | None:
@@ -171,10 +167,6 @@ class Provisioner:
     def _give_up(self, idle: Iterable[Slot], why: str) -> None:
         for slot in idle:
             self._state.slots.give_up(slot.slot, why)
-
-    def _publish(self, name: str, value: str) -> None:
-        if self._state.facts.get(name) != value:
-            self._state.facts.put(name, value)
 
     # ---- creating ----------------------------------------------------------------------------------------
 
@@ -208,7 +200,7 @@ class Provisioner:
             else:
                 self.learn(create=self._clock() - began)
                 self._state.slots.ready(slot, result.session.session_id, result.request_id)
-                self._capacity.created(self._live(), self._clock())
+                self._capacity.created()
 
         self._jobs.start(call, created)
 
@@ -224,45 +216,15 @@ class Provisioner:
 
     def _failed(self, slot: str, wanted: str, error: AGBError) -> None:
         """Record how far a create got, and tell those who wait what there is to tell."""
-        now, text = self._clock(), refusals.write(error)
         if error.maybe_executed:
-            self._lost[slot] = _Lost(wanted, now, error)
+            self._lost[slot] = _Lost(wanted, self._clock(), error)
             self._state.slots.lost(slot, f"its create has no good answer: {error.message}")
         else:
             self._state.slots.gone(slot, note=error.message)
-        refused = refusals.subject(error, session_spec.image(wanted))
-        if refused is not None:
-            self._state.facts.remember_refusal(refused, text)
-        elif self._is_quota(error):
-            self._capacity.refused(self._live(), now, error.message, error.retry_after)
-            self._publish(facts.PRESSURE, str(error))
-            if isinstance(error, QuotaError):
-                self._make_room()
-        elif not error.maybe_executed and not self._state.waiters.fail(wanted, text):
+        if self._state.refusals.remember(error, session_spec.image(wanted)) or self._capacity.refused(error):
+            return  # all who wait find it there, or wait on
+        if not error.maybe_executed and not self._state.waiters.fail(wanted, error_text.write(error)):
             self._unused_at = self._state.slots.leases()  # nobody waits: nothing more ahead for now
-
-    def _make_room(self) -> None:
-        """Give up a session that is kept where a test waits, and no other one is about to go."""
-        going = any(slot.state is SlotState.DELETING for slot in self._state.slots.left())
-        if self._kept() and not going and self._state.waiters.waiting():
-            self._state.slots.give_up_kept("it was kept until the service had no room for another one")
-
-    def _is_quota(self, error: AGBError) -> bool:
-        """Whether a refusal says that there is no room now: in its words or, unless it blames what was
-        sent, because other sessions live."""
-        if isinstance(error, (QuotaError, ThrottledError)):
-            return True
-        if type(error) is not RefusedError or blames_what_was_sent(error.code):
-            return False
-        return self._live() > self._kept()
-
-    def _live(self) -> int:
-        """How many sessions of this run on this host the account may count now."""
-        return self._kept() + sum(slot.state is not SlotState.LOST for slot in self._state.slots.left())
-
-    def _kept(self) -> int:
-        """How many sessions are left to the user: the account counts them, the ceiling does not."""
-        return len(self._state.slots.kept()) if self._settings.keep_failed else 0
 
     def _settle_lost(self, slots: Sequence[Slot], now: float) -> None:
         """Stop waiting for lost sessions that were found, and for those that don't show up in time."""

@@ -49,7 +49,7 @@ class Controller:
         if self._member is None and run_directory.exists(self._settings.run_id):
             from pytest_agb.run import members, one_per_host  # the run uses sessions: only then does it pay
 
-            self._member = one_per_host.join(self._settings.run_id, members.REPORTER)
+            self._member = one_per_host.join(self._settings.run_id, members.Role.REPORTER)
 
     def elsewhere(self) -> bool:
         """Whether a worker had sessions that this host knows nothing of. Ask when the workers have ended."""

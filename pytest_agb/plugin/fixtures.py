@@ -36,7 +36,7 @@ def _agb_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
     from pytest_agb.plugin.signals import as_interrupts
     from pytest_agb.pool.pool import Pool  # a run that asks for no session does not pay for httpx
 
-    pool = Pool(pytestconfig.stash[SETTINGS], role=os.environ.get("PYTEST_XDIST_WORKER", "pytest"))
+    pool = Pool(pytestconfig.stash[SETTINGS], title=os.environ.get("PYTEST_XDIST_WORKER", ""))
     try:
         with as_interrupts():
             yield pool

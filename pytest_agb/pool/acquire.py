@@ -6,7 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 from pytest_agb.client import AGBError, AGBTimeoutError, QuotaError
-from pytest_agb.store import facts, refusals, session_spec
+from pytest_agb.run.members import Name
+from pytest_agb.store import error_text, session_spec
+from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState
 
 if TYPE_CHECKING:
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.01
 #: Between two looks at whether the keeper lives.
 _LOOK_SECONDS = 0.25
-#: Keepers that may die while one process waits.
-_KEEPERS = 3
 
 
 class Acquisition:
@@ -64,20 +64,18 @@ class Acquisition:
             self._process.client()
         except AGBError as error:
             # A local server or a keeper that did not start this time may do so for the next test.
-            refused = refusals.subject(error, self._image)
-            if refused is not None:
-                self._state.facts.remember_refusal(refused, refusals.write(error))
+            self._state.refusals.remember(error, self._image)
             raise
 
     def _raise_if_refused(self) -> None:
-        refused = self._state.facts.refusal(*refusals.subjects(self._image))
+        refused = self._state.refusals.find(self._image)
         if refused is not None:
-            raise refusals.read(refused, "the answer to an earlier test of this run")
+            raise error_text.read(refused, "the answer to an earlier test of this run")
 
     def _wait(self, want: int) -> Slot:
         began = time.monotonic()
         next_look = began + _LOOK_SECONDS
-        keepers, seen = 0, -1
+        seen = -1
         while True:
             version = self._state.database.version()
             if version != seen:
@@ -89,9 +87,7 @@ class Acquisition:
             now = time.monotonic()
             if now >= next_look:
                 next_look = now + _LOOK_SECONDS
-                keepers += self._process.ensure_keeper()
-                if keepers > _KEEPERS:
-                    raise AGBError(f"the keeper dies again and again: {self._process.keeper_log()}")
+                self._process.ensure_keeper()
                 self._on_wait(now - began, self._what_for())
             if now - began > self._settings.wait_timeout:
                 raise self._timeout()
@@ -100,10 +96,10 @@ class Acquisition:
     def _raise_if_hopeless(self, want: int) -> None:
         error = self._state.waiters.error(want)
         if error is not None:
-            raise refusals.read(error)
-        refused = self._state.facts.refusal(*refusals.subjects(self._image))
+            raise error_text.read(error)
+        refused = self._state.refusals.find(self._image)
         if refused is not None:
-            raise refusals.read(refused)
+            raise error_text.read(refused)
         most = self._settings.max_sessions
         if most is not None and len(self._held(self._process.member.name)) >= most:
             raise QuotaError(
@@ -117,9 +113,9 @@ class Acquisition:
         return [slot for slot in leased if member in ("", slot.member)]
 
     def _what_for(self) -> str:
-        pressure = self._state.facts.get(facts.PRESSURE)
-        if pressure:
-            return f"the service has no room: {pressure}"
+        no_room = self._state.facts.get(Fact.NO_ROOM)
+        if no_room:
+            return f"the service has no room: {no_room}"
         held = len(self._held())
         most = self._settings.max_sessions
         if most is not None and held >= most:
@@ -129,7 +125,7 @@ class Acquisition:
     def _holders(self) -> str:
         now = time.time()
         held = [
-            f"{slot.session_id} by {slot.member.rsplit('-', 2)[0]} for {now - slot.leased_at:.0f} s"
+            f"{slot.session_id} by {Name.parse(slot.member).shown} for {now - slot.leased_at:.0f} s"
             + (f" ({slot.user})" if slot.user else "")
             for slot in self._held()
         ]

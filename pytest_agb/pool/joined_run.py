@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from pytest_agb.client import AGB, AGBError, MissingKeyError
-from pytest_agb.run import account, detach, keeper_process, local_server, members, run_directory
-from pytest_agb.run.one_per_host import joining_lock
-from pytest_agb.settings import CLOUD, Settings
-from pytest_agb.store.database import lay_schema
+from pytest_agb.run import account, detach, endpoint, keeper_process, local_server, members, run_directory
+from pytest_agb.run.one_per_host import OnePerHost, joining_lock
+from pytest_agb.store.database import StateError, lay_schema
 from pytest_agb.store.state import State, database_path
+
+if TYPE_CHECKING:
+    from pytest_agb.settings import Settings
 
 
 class RunIsOverError(LookupError):
@@ -20,11 +24,15 @@ class RunIsOverError(LookupError):
 class JoinedRun:
     """This process, as a member of the run."""
 
-    def __init__(self, settings: Settings, role: str, *, begin: bool = True) -> None:
-        """Join the run; the first on this host makes its directory. ``role`` is shown to people.
+    def __init__(
+        self, settings: Settings, role: members.Role, title: str = "", *, begin: bool = True
+    ) -> None:
+        """Join the run; the first on this host makes its directory. ``title`` is shown to people.
 
         Raises:
             RunIsOverError: there is no directory, and ``begin`` is false.
+            OSError: the directory can't be had.
+            StateError: nor can the state in it.
         """
         self.pid = os.getpid()
         self._settings = settings
@@ -35,10 +43,14 @@ class JoinedRun:
             if not begin and not self._run.is_dir():
                 raise RunIsOverError(settings.run_id)
             self._run.mkdir(mode=0o700, exist_ok=True)
-            self.member = members.Member(self._run / "members", role)
+            self.member = members.Member(self._run / "members", role, title)
+        try:
             account.record(self._run, settings)
-        lay_schema(database_path(self._run))
-        self.state = State(self._run, settings)
+            lay_schema(database_path(self._run))
+            self.state = State(self._run, settings)
+        except BaseException:
+            self.member.leave()
+            raise
 
     def endpoint(self) -> str:
         """Where the backend is. The local server is started if it is not there, or not there any more.
@@ -46,16 +58,8 @@ class JoinedRun:
         Raises:
             AGBError: the local server can't be had.
         """
-        if self._settings.backend == CLOUD:
-            return self._settings.endpoint
-        assert self._settings.api_key is not None
         try:
-            return local_server.ensure(
-                self._run,
-                api_key=self._settings.api_key,
-                isolation=self._settings.local_isolation,
-                network=self._settings.local_network,
-            )
+            return endpoint.ensure(self._run, self._settings)
         except local_server.LocalServerError as error:
             raise AGBError(str(error)) from error
 
@@ -71,37 +75,38 @@ class JoinedRun:
                     "there is no API key",
                     hint="set AGB_API_KEY, or use --agb-backend=local for local sandboxes",
                 )
-            endpoint = self.endpoint()
+            place = self.endpoint()
             self.ensure_keeper()
-            if self._client is not None and self._client[0] != endpoint:
+            if self._client is not None and self._client[0] != place:
                 # A keeper that was started after the old server's end does not know that there was one.
                 for slot in self.state.slots.left():
                     self.state.slots.give_up(slot.slot, "the local server has ended")
-            if self._client is None or self._client[0] != endpoint:
+            if self._client is None or self._client[0] != place:
                 self._client = (
-                    endpoint,
-                    AGB(self._settings.api_key, endpoint, self._settings.timeout_seconds),
+                    place,
+                    AGB(self._settings.api_key, place, self._settings.timeout_seconds),
                 )
             return self._client[1]
 
-    def ensure_keeper(self) -> bool:
-        """See to it that somebody creates and deletes; return whether a keeper had to be started.
+    def ensure_keeper(self) -> None:
+        """See to it that somebody creates and deletes.
 
         Raises:
-            AGBError: it can't be started.
+            AGBError: it can't be started, or died too often.
         """
         try:
-            return keeper_process.ensure(self._run, self._settings)
-        except detach.DetachError as error:
+            keeper_process.ensure(self._run, self._settings)
+        except (detach.DetachError, OSError) as error:
             raise AGBError(f"no session is created without a keeper to delete it: {error}") from error
 
-    def keeper_log(self) -> str:
-        """The end of what the keeper printed: nothing, unless it failed."""
-        return keeper_process.log_tail(self._run)
+    def keeper(self) -> OnePerHost:
+        """The keeper's place in the run's directory."""
+        return keeper_process.place(self._run)
 
     def leave(self) -> None:
         """Close everything and leave the run, with nothing leased."""
-        self.state.slots.leave(self.member.name)
+        with suppress(StateError):  # the keeper sees by itself who has left, and the end of the run tells it
+            self.state.slots.leave(self.member.name)
         if self._client is not None:
             self._client[1].close()
         self.state.close()

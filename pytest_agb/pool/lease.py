@@ -25,5 +25,12 @@ class Lease:
     #: Leases of this session so far, this one included.
     uses: int
     params: CreateSessionParams
+    #: Whether it has ended: by `Pool.release` or `Pool.keep`, or because that failed for good.
+    ended: bool = False
     #: The process that leased it; a forked child never gives back its parent's.
     pid: int = field(default_factory=os.getpid)
+
+    @property
+    def to_end(self) -> bool:
+        """Whether this process has it to give back."""
+        return not self.ended and self.pid == os.getpid()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
@@ -19,8 +19,9 @@ from pytest_agb.pool.acquire import Acquisition
 from pytest_agb.pool.joined_run import JoinedRun
 from pytest_agb.pool.labelled_client import LabelledAGB
 from pytest_agb.pool.lease import Lease
-from pytest_agb.run import run_directory
+from pytest_agb.run.members import Role
 from pytest_agb.store import session_spec
+from pytest_agb.store.database import StateError
 from pytest_agb.store.slots import IllegalTransitionError
 
 if TYPE_CHECKING:
@@ -37,11 +38,11 @@ class Pool:
     """The sessions of a run, as one process of it sees them."""
 
     def __init__(
-        self, settings: Settings, *, role: str = "pytest", clock: Callable[[], float] = time.time
+        self, settings: Settings, *, title: str = "", clock: Callable[[], float] = time.time
     ) -> None:
-        """``role`` names this process to people who wait for what it holds."""
+        """``title`` names this process to people who wait for what it holds."""
         self._settings = settings
-        self._role = role
+        self._title = title
         self._clock = clock
         self._own: JoinedRun | None = None
         self._joining = threading.Lock()
@@ -80,9 +81,15 @@ class Pool:
     def release(self, lease: Lease, *, reusable: bool = False) -> None:
         """Give a session back: a local write, whatever the service does.
 
-        The keeper deletes it unless it is ``reusable``, has uses left and was not deleted meanwhile.
+        The keeper deletes it unless it is ``reusable``, has uses left and was not deleted meanwhile. What has
+        ended stays so: whoever replaces a lease gives it back before asking for the next, which may take its
+        place then, and need not know later which of the two failed.
+
+        Raises:
+            AGBError: it was deleted while it was leased, or the run's state can't be written. The lease has
+                ended nevertheless.
         """
-        if lease.pid != os.getpid():
+        if not lease.to_end:
             return
         slots = self._process().state.slots
         used_up = self._settings.max_uses is not None and lease.uses >= self._settings.max_uses
@@ -93,8 +100,8 @@ class Pool:
                 slots.deleting(lease.slot)
 
     def keep(self, lease: Lease, test: str) -> None:
-        """Leave a session to the user, for the sake of ``test``: a local write."""
-        if lease.pid != os.getpid():
+        """Leave a session to the user, for the sake of ``test``: a local write, as `release` is."""
+        if not lease.to_end:
             return
         with _ending(lease):
             self._process().state.slots.keep(lease.slot, test)
@@ -126,13 +133,15 @@ class Pool:
 
     def soon(self, unit: str) -> None:
         """This process will come to ``unit`` next. Nobody need know once it has left the run."""
-        if self._joined():
-            self._process().state.upcoming.soon(unit)
+        with suppress(StateError):  # a hint; whoever asks for a session is told
+            if self._joined():
+                self._process().state.upcoming.soon(unit)
 
     def done(self, unit: str) -> None:
         """Nobody will ask for a session for ``unit`` any more."""
-        if self._joined():
-            self._process().state.upcoming.done(unit)
+        with suppress(StateError):  # as above
+            if self._joined():
+                self._process().state.upcoming.done(unit)
 
     # ---- this process ------------------------------------------------------------------------------------
 
@@ -154,9 +163,9 @@ class Pool:
         with self._joining:
             if self._own is None or self._own.pid != os.getpid():
                 try:
-                    self._own = JoinedRun(self._settings, self._role)
-                except run_directory.RunDirectoryError as error:
-                    raise AGBError(str(error)) from error
+                    self._own = JoinedRun(self._settings, Role.PYTEST, self._title)
+                except OSError as error:
+                    raise AGBError(f"the run has no directory on this host: {error}") from error
             return self._own
 
     def _lease(self, process: JoinedRun, slot: Slot, params: CreateSessionParams) -> Lease:
@@ -203,4 +212,5 @@ def _ending(lease: Lease) -> Iterator[None]:
             "which ends its lock there",
         ) from error
     finally:
+        lease.ended = True
         lease.session.mark_released()

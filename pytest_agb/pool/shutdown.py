@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.client import AGB, AGBError
 from pytest_agb.pool.joined_run import JoinedRun, RunIsOverError
-from pytest_agb.run import aside, keeper_process, local_server, members, run_directory
+from pytest_agb.run import aside, endpoint, keeper_process, members, run_directory
 from pytest_agb.run.ownership import Ownership, roll_call
-from pytest_agb.settings import LOCAL, Settings
-from pytest_agb.store import facts
-from pytest_agb.store.slots import Slot, SlotState
+from pytest_agb.store.database import StateError
+from pytest_agb.store.facts import Fact
+from pytest_agb.store.slots import Slot, SlotState, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pytest_agb.settings import Settings
 
 #: Seconds to wait for the keeper. It goes on after that.
 DRAIN_SECONDS = 60.0
@@ -45,6 +47,10 @@ class Summary:
     times: tuple[float, float, float] | None = None
     #: The end of what the keeper printed: nothing, unless it failed.
     keeper_log: str = ""
+    #: Whether the keeper died so often that it was not started again: nobody deletes what is left.
+    keeper_given_up: bool = False
+    #: Why the run's state can't be read, so that nothing else here says anything; empty where it can.
+    unknown: str = ""
     #: Whether remote workers had sessions too, which only the listing tells anything of.
     elsewhere: bool = False
     #: What else people should know, of earlier runs too: of what could not be removed, say.
@@ -72,7 +78,9 @@ def drain(
     if not elsewhere:
         return here
     summary = replace(here or Summary(0, 0, ()), elsewhere=True)
-    if settings.backend == LOCAL or summary.stopped or summary.listed is None:
+    if summary.unknown:
+        return summary
+    if not settings.outlives_run or summary.stopped or summary.listed is None:
         return replace(summary, kept={**summary.kept, **(kept or {})})
     agb = AGB(settings.api_key, settings.endpoint, settings.timeout_seconds)
     try:
@@ -86,32 +94,45 @@ def drain(
 
 def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: float) -> Summary | None:
     try:
-        process = JoinedRun(settings, members.REPORTER, begin=False)
+        process = JoinedRun(settings, members.Role.REPORTER, begin=False)
     except RunIsOverError:  # the keeper was just leaving
         return None
+    except (OSError, StateError) as error:
+        return Summary(0, 0, (), unknown=str(error))
     try:
-        stopped = _wait(process, progress, deadline)
-        kept = _kept(process, stopped)
-        count, left = process.state.slots.count(), tuple(process.state.slots.left())
-        if not count.created and not left:
-            return None
-        told = process.state.facts
-        times = told.get(facts.TIMES)
-        return Summary(
-            count.created,
-            count.deleted,
-            left,
-            kept,
-            stopped,
-            _listed(process, settings, stopped, kept),
-            depth=told.get(facts.DEPTH),
-            times=tuple(json.loads(times)) if times else None,
-            keeper_log=process.keeper_log(),
-            notes=tuple(aside.take_notes()),
-        )
-    finally:
-        keeper_process.report(run_directory.path(settings.run_id))
-        process.leave()
+        try:
+            return _sum_up(process, settings, progress, deadline)
+        finally:
+            keeper_process.report(run_directory.path(settings.run_id))
+            process.leave()
+    except (OSError, StateError) as error:
+        return Summary(0, 0, (), unknown=str(error))
+
+
+def _sum_up(
+    process: JoinedRun, settings: Settings, progress: Callable[[int], None], deadline: float
+) -> Summary | None:
+    stopped = _wait(process, progress, deadline)
+    kept = _kept(process, stopped)
+    count, left = process.state.slots.count(), tuple(process.state.slots.left())
+    keeper = process.keeper()
+    if not count.created and not left and not keeper.given_up():
+        return None
+    told = process.state.facts
+    times = told.get(Fact.TIMES)
+    return Summary(
+        count.created,
+        count.deleted,
+        left,
+        kept,
+        stopped,
+        _listed(process, settings, stopped, kept),
+        depth=told.get(Fact.DEPTH),
+        times=tuple(json.loads(times)) if times else None,
+        keeper_log=keeper.log_tail(),
+        keeper_given_up=keeper.given_up(),
+        notes=tuple(aside.take_notes()),
+    )
 
 
 def _wait(process: JoinedRun, progress: Callable[[int], None], deadline: float) -> str:
@@ -119,15 +140,17 @@ def _wait(process: JoinedRun, progress: Callable[[int], None], deadline: float) 
         while left := [slot for slot in process.state.slots.left() if slot.state is not SlotState.LOST]:
             process.ensure_keeper()
             progress(len(left))
-            if all(slot.note.startswith("could not") for slot in left):
+            if all(slot.trouble is not Trouble.NONE for slot in left):
                 return "the service refuses"
             if time.monotonic() > deadline:
                 return "it takes too long"
             time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         return "interrupted"
+    except StateError:
+        raise
     except AGBError as error:
-        return str(error)
+        return "the keeper is not started again" if process.keeper().given_up() else str(error)
     return ""
 
 
@@ -156,7 +179,7 @@ def _listed(
     """Ask the service itself whether anything of the run is left."""
     if stopped:
         return ()  # what is left is known, and the keeper is still at it
-    if settings.backend == LOCAL and local_server.endpoint(run_directory.path(settings.run_id)) is None:
+    if endpoint.find(run_directory.path(settings.run_id), settings) is None:
         return ()  # a local server takes its sessions with it
     try:
         ownership = Ownership(settings.run_id)

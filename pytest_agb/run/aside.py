@@ -1,6 +1,6 @@
 """What an earlier run leaves is no matter of later ones: what can't be removed is set aside, and told once.
 
-In the user's directory, see `rundir`::
+In the user's directory, see `run_directory`::
 
     set-aside_<name>-<random>    what could not be removed
     notes/<key>.new              a line that nobody has been told yet

@@ -24,17 +24,14 @@ def place(run: Path) -> OnePerHost:
     return OnePerHost(run, "keeper")
 
 
-def ensure(run: Path, settings: Settings, *, linger_seconds: float | None = None) -> bool:
-    """See to it that the run has a keeper on this host; return whether one had to be started.
+def ensure(run: Path, settings: Settings, *, linger_seconds: float | None = None) -> None:
+    """See to it that the run has a keeper on this host.
 
     Raises:
-        pytest_agb.run.detach.DetachError: it can't be started.
+        pytest_agb.run.detach.DetachError: it can't be started, or died too often.
     """
-    started = False
 
     def payload() -> dict[str, Any]:
-        nonlocal started
-        started = True
         return {
             "run": str(run),
             "settings": settings.to_wire(),
@@ -42,13 +39,6 @@ def ensure(run: Path, settings: Settings, *, linger_seconds: float | None = None
         }
 
     place(run).ensure(_MAIN, payload)
-    return started
-
-
-def log_tail(run: Path) -> str:
-    """The end of what the run's keeper printed."""
-    log = place(run).log
-    return log.read_text(errors="replace")[-2000:].strip() if log.exists() else ""
 
 
 def report(run: Path) -> None:

@@ -39,7 +39,7 @@ def ensure(run: Path, *, api_key: str, isolation: str, network: str) -> str:
 
     try:
         started: str = OnePerHost(run, "server").ensure(f"{__name__}:main", payload)["endpoint"]
-    except (IsolationUnavailable, detach.DetachError) as error:
+    except (IsolationUnavailable, detach.DetachError, OSError) as error:
         raise LocalServerError(str(error)) from error
     return started
 

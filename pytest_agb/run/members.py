@@ -10,25 +10,66 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-#: The roles of members that run no tests: the keeper, and the controller as it waits to report the end.
-KEEPER = "keeper"
-REPORTER = "reporter"
+class Role(str, Enum):
+    """What a member does in its run."""
+
+    #: It runs tests.
+    PYTEST = "pytest"
+    KEEPER = "keeper"
+    #: The controller, as it waits to report the end.
+    REPORTER = "reporter"
+
+
+class Name(NamedTuple):
+    """A member's name, unique on the host: what its role is is read from it here and nowhere else."""
+
+    role: Role
+    #: For people: an xdist worker's ID, which they may have chosen, or empty.
+    title: str
+    pid: int
+    token: str
+
+    @classmethod
+    def new(cls, role: Role, title: str = "") -> Name:
+        """A name for this process."""
+        return cls(role, re.sub(r"[^\w.-]", "_", title)[:100], os.getpid(), secrets.token_hex(4))
+
+    @classmethod
+    def parse(cls, text: str) -> Name:
+        """Undo `str`.
+
+        Raises:
+            ValueError: it is no member's name.
+        """
+        first, _, rest = text.partition("-")
+        *title, pid, token = rest.split("-")
+        return cls(Role(first), "-".join(title), int(pid), token)
+
+    def __str__(self) -> str:
+        return "-".join(part for part in (self.role.value, self.title, str(self.pid), self.token) if part)
+
+    @property
+    def shown(self) -> str:
+        """The member, for people who wait for what it holds."""
+        return self.title or self.role.value
 
 
 class Member:
     """This process's membership in a run, from its making to `leave`."""
 
-    def __init__(self, directory: Path, role: str) -> None:
-        """Join the run whose members are in ``directory``; ``role`` is for people who look there."""
+    def __init__(self, directory: Path, role: Role, title: str = "") -> None:
+        """Join the run whose members are in ``directory``; ``title`` is for people."""
         directory.mkdir(mode=0o700, exist_ok=True)
-        self.name = f"{role}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.name = str(Name.new(role, title))
         self._path = directory / self.name
         # Locked under a name that nobody looks at, then shown: a member is never seen unlocked.
         hidden = directory / f".{self.name}"
@@ -72,10 +113,17 @@ def any_alive(directory: Path, *, but: str = "", users_only: bool = False) -> bo
         names = [entry.name for entry in os.scandir(directory) if not entry.name.startswith(".")]
         names = [name for name in names if name != but]
         if users_only:
-            names = [name for name in names if not name.startswith((f"{KEEPER}-", f"{REPORTER}-"))]
+            names = [name for name in names if _may_run_tests(name)]
     except FileNotFoundError:
         return False
     return any(_alive(directory / name) for name in names)
+
+
+def _may_run_tests(name: str) -> bool:
+    try:
+        return Name.parse(name).role is Role.PYTEST
+    except ValueError:  # not ours, and perhaps another version's: whoever lives there may
+        return True
 
 
 def _alive(path: Path) -> bool:

@@ -1,7 +1,8 @@
 """A detached process of which a run has one per host: the keeper, or the local server.
 
 It holds a lock for life, by which others tell that it is there, and is started under another, by whichever
-process first needs it.
+process first needs it. One that died is started again, `RESTARTS` times within `RESTART_SECONDS`: what dies
+again and again would do so for as long as the run takes, and nobody would learn why.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -22,13 +24,21 @@ if TYPE_CHECKING:
 #: Seconds that one may take to be ready; on an idle machine it takes a fraction of one.
 _START_SECONDS = 60.0
 
+#: How often one that died is started again, within so many seconds.
+RESTARTS = 3
+RESTART_SECONDS = 600.0
+
+
+class RestartLimitError(detach.DetachError):
+    """It dies again and again, and is not started any more. The message has the end of its log."""
+
 
 def joining_lock() -> FileLock:
     """Held while a process joins a run, or finds a run over and takes its directory away."""
     return FileLock(run_directory.make_base() / "joining.lock")
 
 
-def join(run_id: str, role: str) -> members.Member | None:
+def join(run_id: str, role: members.Role) -> members.Member | None:
     """Become a member of a run; ``None`` if it has no directory here any more."""
     with joining_lock():
         run = run_directory.path(run_id)
@@ -40,9 +50,12 @@ class OnePerHost:
 
     def __init__(self, run: Path, name: str) -> None:
         self._run = run
+        self._name = name
         self._alive = run / f"{name}.alive"
         self._report = run / f"{name}.json"
         self._starting = run / f"{name}.lock"
+        #: When it was started again, Unix seconds.
+        self._restarts = run / f"{name}.restarts"
         #: What it and its libraries print.
         self.log = run / f"{name}.log"
 
@@ -60,6 +73,7 @@ class OnePerHost:
         """Return what it reported, starting it if it is not there; ``payload`` is only made then.
 
         Raises:
+            RestartLimitError: it died too often.
             pytest_agb.run.detach.DetachError: it can't be started.
         """
         report = self.running()
@@ -69,15 +83,42 @@ class OnePerHost:
             report = self.running()
             if report is not None:
                 return report
-            self._report.unlink(missing_ok=True)
+            if self._report.exists():  # one was ready, and did not leave
+                self._count_restart()
+                self._report.unlink()
             return detach.start(
                 target, payload(), directory=self._run, log=self.log, timeout_seconds=_START_SECONDS
             )
+
+    def given_up(self) -> bool:
+        """Whether it died, and is not started again."""
+        return self.running() is None and self._report.exists() and len(self._recent_restarts()) >= RESTARTS
+
+    def log_tail(self) -> str:
+        """The end of what it and its libraries printed; empty if that is nothing."""
+        return self.log.read_text(errors="replace")[-2000:].strip() if self.log.exists() else ""
+
+    def _recent_restarts(self) -> list[float]:
+        times = json.loads(self._restarts.read_text()) if self._restarts.exists() else []
+        return [at for at in times if at > time.time() - RESTART_SECONDS]
+
+    def _count_restart(self) -> None:
+        restarts = self._recent_restarts()
+        if len(restarts) >= RESTARTS:
+            raise RestartLimitError(
+                f"the run's {self._name} died {RESTARTS + 1} times within {RESTART_SECONDS / 60:g} minutes "
+                f"and is not started again. Its log ends with: {self.log_tail() or 'nothing'}"
+            )
+        self._restarts.write_text(json.dumps([*restarts, time.time()]))
 
     def live(self) -> None:
         """Be it: hold the lock until this process ends. Only one process can."""
         descriptor = os.open(self._alive, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.lockf(descriptor, fcntl.LOCK_EX)
+
+    def leave(self) -> None:
+        """Say that its end is no death, while it still holds the lock."""
+        self._report.unlink(missing_ok=True)
 
     def ready(self, report: Mapping[str, Any]) -> None:
         """Let others find ``report``."""

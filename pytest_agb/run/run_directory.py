@@ -7,12 +7,13 @@ Standard library only: the controller looks here at the end of every run, whethe
     <temp directory>/pytest-agb-<user id>/     mode 0700, ours
         joining.lock                           held while a process joins a run or removes its directory
         ended_<run id>-<random>/               a run's directory that is being removed
-        set-aside_*/, notes/                   what could not be, and what to tell of it: `pool/aside.py`
+        set-aside_*/, notes/                   what could not be, and what to tell of it: `run/aside.py`
         sweep.log                              what the process printed that looks after earlier runs
         <run id>/
             members/                           a locked file for each living process of the run
             account.json                       which account's sessions these are, without the key
             slots.sqlite3                      the sessions
+            keeper.lock, keeper.json, keeper.alive, keeper.log, keeper.restarts    the run's keeper
             server.lock, server.json, server.alive, server.log, sandboxes/    the run's local server
 """
 

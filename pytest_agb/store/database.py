@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from pytest_agb.client import AGBError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 _BUSY_SECONDS = 30.0
 
 #: Of the schema: another version of this plugin may have left a run behind.
-_VERSION = 4
+_VERSION = 5
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots (
@@ -40,6 +42,7 @@ CREATE TABLE IF NOT EXISTS slots (
     held REAL NOT NULL DEFAULT 0,
     uses INTEGER NOT NULL DEFAULT 0,
     accepted INTEGER NOT NULL DEFAULT 0,
+    trouble TEXT NOT NULL DEFAULT '',
     note TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS slots_left ON slots (state) WHERE state NOT IN ('gone', 'kept');
@@ -62,14 +65,53 @@ CREATE TABLE IF NOT EXISTS units (
     done INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS units_to_come ON units (soon DESC, position) WHERE done = 0 AND spec IS NOT NULL;
-CREATE TABLE IF NOT EXISTS refusals (subject TEXT PRIMARY KEY, error TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS refusals (
+    scope TEXT NOT NULL,
+    image TEXT NOT NULL,
+    error TEXT NOT NULL,
+    PRIMARY KEY (scope, image)
+);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
+#: What to do, by what SQLite says.
+_REMEDIES = (
+    (("full", "disk I/O"), "Free space on its disk, or set TMPDIR to a directory on another one"),
+    (
+        ("readonly", "unable to open"),
+        "Let this user write to it and to its directory, or set TMPDIR to another one",
+    ),
+    (("locked",), "End whatever else has it open, then start the run again"),
+)
+
+
+class StateError(AGBError):
+    """The run's state can't be read or written. The message names the file, the hint says what to do."""
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Tell what is wrong with the file at ``path`` as a `StateError`."""
+    try:
+        yield
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise  # a rule of the tables, or a mistake of ours: nothing is wrong with the file
+    except sqlite3.Error as error:
+        words = str(error)
+        damaged = f"It is damaged: delete what is left by pytest-agb sweep --run {path.parent.name}"
+        hints = (hint for signs, hint in _REMEDIES if any(sign in words for sign in signs))
+        raise StateError(
+            f"the run's state in {path} can't be used: {words}", hint=next(hints, damaged)
+        ) from error
+
 
 def lay_schema(path: Path) -> None:
-    """Create the tables and switch to WAL mode, which no two processes can at once ("database is locked")."""
-    with FileLock(path.with_suffix(".lock")):
+    """Create the tables and switch to WAL mode, which no two processes can at once ("database is locked").
+
+    Raises:
+        StateError: the file can't be used.
+    """
+    with _telling(path), FileLock(path.with_suffix(".lock")):
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -80,8 +122,13 @@ def lay_schema(path: Path) -> None:
 
 
 def of_this_version(path: Path) -> bool:
-    """Whether the tables at ``path`` were laid by this version of the plugin, and wholly."""
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
+    """Whether the tables at ``path`` were laid by this version of the plugin, and wholly.
+
+    Raises:
+        StateError: the file can't be opened.
+    """
+    with _telling(path):
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
     try:
         return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _VERSION)
     except sqlite3.DatabaseError:  # not a database
@@ -91,20 +138,25 @@ def of_this_version(path: Path) -> bool:
 
 
 class Database:
-    """One process's connection. It belongs to that process; a fork opens its own."""
+    """One process's connection. It belongs to that process; a fork opens its own.
+
+    All that reads or writes raises a `StateError` if the file can't be used. A transaction is undone then.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(
-            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        # Whole after a power cut, though without the last writes: sessions have labels and idle timeouts too.
-        try:
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-        except sqlite3.Error:  # somebody is removing the file
-            self._connection.close()
-            raise
+        self._path = path
         # A connection has one transaction, and a test may use sessions from several threads.
         self._lock = threading.Lock()
+        with _telling(path):
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            # Whole after a power cut, though without the last writes: sessions have labels and idle timeouts.
+            try:
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+            except sqlite3.Error:  # somebody is removing the file
+                self._connection.close()
+                raise
 
     def close(self) -> None:
         """Close the connection."""
@@ -121,7 +173,7 @@ class Database:
 
     def fetch(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Read outside of a transaction."""
-        with self._lock:
+        with self._lock, _telling(self._path):
             return self._connection.execute(query, values).fetchall()
 
     def write(self, statement: str, values: Sequence[object] = ()) -> int:
@@ -132,11 +184,12 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Read and write as one; other processes' transactions wait."""
-        with self._lock:
+        with self._lock, _telling(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # a full disk makes SQLite undo it by itself
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")

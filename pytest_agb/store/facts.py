@@ -1,43 +1,41 @@
-"""What the processes of a run tell each other beyond the slots: figures by name, and refusals for good."""
+"""Figures and words that the processes of a run tell each other, by name."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_agb.store.database import Database
 
-#: Seconds that a create, a lease and a delete take, as JSON.
-TIMES = "times"
-#: How many sessions there should be at once, and why: words for people.
-DEPTH = "depth"
-#: What the service said when it had no room.
-PRESSURE = "pressure"
+
+class Fact(str, Enum):
+    """The names of what is told."""
+
+    #: Seconds that a create, a lease and a delete take, as JSON.
+    TIMES = "times"
+    #: How many sessions there should be at once, and why: words for people.
+    DEPTH = "depth"
+    #: What the service said when it had no room; there only while somebody waits for that.
+    NO_ROOM = "no room"
 
 
 class Facts:
-    """What the processes of a run tell each other beyond the slots."""
+    """The facts, as one process sees them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def remember_refusal(self, subject: str, error: str) -> None:
-        """Remember that the service refuses ``subject`` for good, for all processes of the run."""
-        self._database.write("INSERT OR REPLACE INTO refusals VALUES (?, ?)", (subject, error))
+    def put(self, name: Fact, value: str) -> None:
+        """Publish a fact, unless it is published already; an empty one is withdrawn."""
+        if value == self.get(name):
+            return
+        if value:
+            self._database.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name.value, value))
+        else:
+            self._database.write("DELETE FROM facts WHERE name = ?", (name.value,))
 
-    def refusal(self, *subjects: str) -> str | None:
-        """What was remembered of any of ``subjects``."""
-        places = ", ".join("?" * len(subjects))
-        rows = self._database.fetch(
-            f"SELECT error FROM refusals WHERE subject IN ({places}) LIMIT 1", subjects
-        )
-        return rows[0][0] if rows else None
-
-    def put(self, name: str, value: str) -> None:
-        """Publish a fact under ``name``."""
-        self._database.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
-
-    def get(self, name: str) -> str:
-        """The latest fact under ``name``; empty where there is none."""
-        rows = self._database.fetch("SELECT value FROM facts WHERE name = ?", (name,))
+    def get(self, name: Fact) -> str:
+        """A fact; empty where there is none."""
+        rows = self._database.fetch("SELECT value FROM facts WHERE name = ?", (name.value,))
         return rows[0][0] if rows else ""

@@ -1,52 +1,55 @@
-"""An error of the service, written down for another process of the run."""
+"""What the service refuses for good: remembered, so that no process of the run asks for it again."""
 
 from __future__ import annotations
 
-import json
+from enum import Enum
+from typing import TYPE_CHECKING
 
-from pytest_agb.client import AGBError, AuthenticationError, ImageNotFoundError, errors
+from pytest_agb.client import AGBError, AuthenticationError, ImageNotFoundError
+from pytest_agb.store import error_text
 
-
-def write(error: AGBError) -> str:
-    """Write ``error`` down."""
-    return json.dumps(
-        {
-            "kind": type(error).__name__,
-            "message": error.message,
-            "request_id": error.request_id,
-            "code": error.code,
-            "http_status": error.http_status,
-            "hint": error.hint,
-        }
-    )
+if TYPE_CHECKING:
+    from pytest_agb.store.database import Database
 
 
-def read(text: str, remark: str = "") -> AGBError:
-    """Make the error again; ``remark`` says where it comes from."""
-    values = json.loads(text)
-    kind = getattr(errors, values.pop("kind"), AGBError)
-    message = values.pop("message")
-    found: AGBError = kind(f"{message} ({remark})" if remark else message, **values)
-    return found
+class Scope(str, Enum):
+    """What a refusal is about."""
+
+    #: The key: whatever is asked for is refused.
+    ACCOUNT = "account"
+    IMAGE = "image"
 
 
-#: The subject of what the service refuses to the key, whatever is asked for.
-_ACCOUNT = "account"
-
-
-def subject(error: AGBError, image: str) -> str | None:
-    """What the refusal of a create of ``image`` is remembered for; ``None`` where the next may do better."""
+def scope(error: AGBError) -> Scope | None:
+    """What the refusal of a create is about; ``None`` where the next one may do better."""
     if isinstance(error, AuthenticationError):
-        return _ACCOUNT
+        return Scope.ACCOUNT
     if isinstance(error, ImageNotFoundError):
-        return _of(image)
+        return Scope.IMAGE
     return None
 
 
-def subjects(image: str) -> tuple[str, str]:
-    """All for which a refusal of a create of ``image`` may be remembered."""
-    return _ACCOUNT, _of(image)
+class Refusals:
+    """The refusals, as one process sees them."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-def _of(image: str) -> str:
-    return f"image:{image}"
+    def remember(self, error: AGBError, image: str) -> bool:
+        """Remember ``error``, which refused a create of ``image``; false if it is not one for good."""
+        about = scope(error)
+        if about is None:
+            return False
+        self._database.write(
+            "INSERT OR REPLACE INTO refusals VALUES (?, ?, ?)",
+            (about.value, image if about is Scope.IMAGE else "", error_text.write(error)),
+        )
+        return True
+
+    def find(self, image: str) -> str | None:
+        """The error, as text, by which a create of ``image`` would be refused, if that is known."""
+        rows = self._database.fetch(
+            "SELECT error FROM refusals WHERE scope = ? OR (scope = ? AND image = ?) LIMIT 1",
+            (Scope.ACCOUNT.value, Scope.IMAGE.value, image),
+        )
+        return rows[0][0] if rows else None

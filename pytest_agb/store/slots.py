@@ -38,6 +38,16 @@ class SlotState(StrEnum):
     GONE = "gone"
 
 
+class Trouble(str, Enum):
+    """What keeps a slot from coming to its end."""
+
+    NONE = ""
+    #: The latest try to delete the session, or to see it gone, failed; others follow.
+    FAILING = "failing"
+    #: It is past its maximum lifetime, which ends it by itself: nothing is tried any more.
+    GIVEN_UP = "given up"
+
+
 @dataclass(frozen=True)
 class Slot:
     """A row: one intended session."""
@@ -71,6 +81,8 @@ class Slot:
     uses: int
     #: Whether the service has accepted its release.
     accepted: int
+    trouble: Trouble
+    #: What a person should know of it.
     note: str
 
     def why_kept(self) -> str:
@@ -97,7 +109,8 @@ class IllegalTransitionError(RuntimeError):
 def from_row(row: tuple[object, ...]) -> Slot:
     """Make a slot of a row of all columns."""
     values = dict(zip(Slot.__annotations__, row, strict=True))
-    return Slot(**{**values, "state": SlotState(values["state"])})  # type: ignore[arg-type]
+    types = {"state": SlotState(values["state"]), "trouble": Trouble(values["trouble"])}
+    return Slot(**{**values, **types})  # type: ignore[arg-type]
 
 
 class SlotTable:
@@ -212,9 +225,19 @@ class SlotTable:
             slot, SlotState.GONE, tuple(SlotState), "note = CASE ? WHEN '' THEN note ELSE ? END", (note, note)
         )
 
-    def note(self, slot: str, note: str) -> None:
-        """Record what a person should know of a slot."""
-        self._database.write("UPDATE slots SET note = ? WHERE slot = ?", (note, slot))
+    def failing(self, slot: str, note: str) -> None:
+        """A try to delete the session, or to see it gone, failed."""
+        self._set_trouble(slot, Trouble.FAILING, note)
+
+    def lapsed(self, slot: str) -> None:
+        """The session is past its maximum lifetime, and nothing more is tried."""
+        note = "given up: it is past its maximum lifetime, which ends it whatever became of its deletion"
+        self._set_trouble(slot, Trouble.GIVEN_UP, note)
+
+    def _set_trouble(self, slot: str, trouble: Trouble, note: str) -> None:
+        self._database.write(
+            "UPDATE slots SET trouble = ?, note = ? WHERE slot = ?", (trouble.value, note, slot)
+        )
 
     def answered(self, slot: str) -> None:
         """The service has just said that the session is there."""
@@ -275,7 +298,7 @@ class SlotTable:
     ) -> None:
         places = ", ".join("?" * len(from_states))
         changed = self._database.write(
-            f"UPDATE slots SET state = ?, {changes} WHERE slot = ? AND state IN ({places})",
+            f"UPDATE slots SET state = ?, trouble = '', {changes} WHERE slot = ? AND state IN ({places})",
             (to.value, *values, slot, *(state.value for state in from_states)),
         )
         if changed != 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.store.database import Database
 from pytest_agb.store.facts import Facts
+from pytest_agb.store.refusals import Refusals
 from pytest_agb.store.slots import SlotTable
 from pytest_agb.store.upcoming import Upcoming
 from pytest_agb.store.waiters import Waiters
@@ -41,6 +42,7 @@ class State:
         self.waiters = Waiters(self.database, usable_seconds=usable_seconds(settings), clock=clock)
         self.upcoming = Upcoming(self.database)
         self.facts = Facts(self.database)
+        self.refusals = Refusals(self.database)
 
     def close(self) -> None:
         """Close the connection."""

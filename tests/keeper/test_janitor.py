@@ -10,11 +10,12 @@ from typing import cast
 import pytest
 
 from pytest_agb.client import AGB, UnavailableError
-from pytest_agb.keeper.janitor import GIVEN_UP, Janitor, JanitorSettings
+from pytest_agb.keeper.janitor import Janitor, JanitorSettings
 from pytest_agb.keeper.jobs import Jobs
 from pytest_agb.run.ownership import Ownership
 from pytest_agb.settings import Settings
 from pytest_agb.store.database import lay_schema
+from pytest_agb.store.slots import Trouble
 from pytest_agb.store.state import State, database_path
 
 
@@ -66,7 +67,7 @@ def test_it_gives_up_on_a_session_past_its_lifetime_and_records_that(state: Stat
 
     upkeep(state, now=3400.0).step(state.slots.left())
 
-    assert [slot.note for slot in state.slots.left()] == [GIVEN_UP]
+    assert [slot.trouble for slot in state.slots.left()] == [Trouble.GIVEN_UP]
     with pytest.raises(AssertionError, match="a call was about to be made"):
         upkeep(state, now=3399.0).step(state.slots.left())
 

@@ -16,9 +16,9 @@ from pytest_agb.run import members
 JOINS = """
 import os, sys
 from pathlib import Path
-from pytest_agb.run.members import Member
+from pytest_agb.run.members import Member, Role
 
-member = Member(Path(sys.argv[1]), "test")
+member = Member(Path(sys.argv[1]), Role.PYTEST)
 if "fork" in sys.argv and os.fork() == 0:
     sys.stdin.read()  # lives on, until the test closes the pipe
     os._exit(0)
@@ -78,8 +78,40 @@ def test_looking_does_not_end_the_life_of_others(directory: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root can read everything")
 def test_who_looks_around_in_the_same_process_can_not_end_the_membership(directory: Path) -> None:
-    member = members.Member(directory, "test")
+    member = members.Member(directory, members.Role.PYTEST)
     for path in directory.iterdir():
         with pytest.raises(PermissionError):
             path.read_bytes()
     member.leave()
+
+
+@pytest.mark.parametrize("title", ["keeper-1", "reporter-1", "keeper", "a/b", "../x", "", "x" * 300])
+def test_whatever_a_worker_is_called_it_runs_tests(directory: Path, title: str) -> None:
+    """``--tx popen//id=keeper-1`` is a worker like any other."""
+    code = JOINS.replace("Role.PYTEST", f"Role.PYTEST, {title!r}")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"joined\n"
+        assert members.any_alive(directory, users_only=True)
+        (name,) = [path.name for path in directory.iterdir()]
+        assert members.Name.parse(name).pid == process.pid
+        assert str(members.Name.parse(name)) == name
+
+
+@pytest.mark.parametrize("role", ["KEEPER", "REPORTER"])
+def test_who_runs_no_tests_is_alive_and_no_user(directory: Path, role: str) -> None:
+    code = JOINS.replace("Role.PYTEST", f"Role.{role}")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"joined\n"
+        assert members.any_alive(directory)
+        assert not members.any_alive(directory, users_only=True)
+
+
+def test_people_read_what_a_worker_is_called(directory: Path) -> None:
+    assert members.Name.new(members.Role.PYTEST, "gw-1").shown == "gw-1"
+    assert members.Name.new(members.Role.PYTEST).shown == "pytest"

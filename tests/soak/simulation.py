@@ -15,7 +15,7 @@ from typing import cast
 from soak.service import FakeAGB, Service, Steps
 
 from pytest_agb.client import AGB, CreateSessionParams
-from pytest_agb.keeper.main import Keeper, KeeperSettings
+from pytest_agb.keeper.keeper import Keeper, KeeperSettings
 from pytest_agb.run import members
 from pytest_agb.settings import CLOUD, Settings
 from pytest_agb.store import session_spec

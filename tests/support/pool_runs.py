@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 from pytest_agb.client import CreateSessionParams
 from pytest_agb.pool.shutdown import Summary, drain
@@ -31,6 +33,13 @@ def kill_keeper(settings: Settings) -> None:
     os.kill(keepers_pid(settings), signal.SIGKILL)
     place = OnePerHost(run_directory.path(settings.run_id), "keeper")
     eventually(lambda: place.running() is None, "the keeper is dead")
+
+
+def spoil(settings: Settings, statement: str) -> None:
+    """Change the tables of a run behind its back."""
+    with closing(sqlite3.connect(run_directory.path(settings.run_id) / "slots.sqlite3")) as database:
+        database.execute(statement)
+        database.commit()
 
 
 def in_a_fork(action: Callable[[], object]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -13,8 +12,8 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
-from pytest_agb.run.members import KEEPER, is_locked
-from pytest_agb.store.database import Database
+from pytest_agb.run.members import Role, is_locked
+from pytest_agb.store.database import Database, StateError
 from pytest_agb.store.slots import SlotState, SlotTable
 from support.deadline import eventually
 from support.standin import StandIn, StandInSession
@@ -147,14 +146,14 @@ def nothing_to_keep(temp_directory: Path) -> bool:
             with closing(Database(path)) as database:
                 if any(slot.state is not SlotState.LOST for slot in SlotTable(database).left()):
                     return False
-        except sqlite3.OperationalError:
+        except StateError:
             return False  # it is being removed at this moment: look again
     return True
 
 
 def end_keepers(temp_directory: Path) -> None:
     """End the keepers that a test leaves on purpose: they would try on for as long as a session can live."""
-    for path in temp_directory.glob(f"pytest-agb-*/run-*/members/{KEEPER}-*"):
+    for path in temp_directory.glob(f"pytest-agb-*/run-*/members/{Role.KEEPER.value}-*"):
         with suppress(FileNotFoundError, ProcessLookupError):  # it has just left by itself
             if is_locked(path):
                 os.kill(int(path.name.split("-")[1]), signal.SIGKILL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 from support.standin import StandIn
@@ -12,7 +11,6 @@ from support.standin_faults import Fault
 from pytest_agb import AuthenticationError, MissingKeyError, UnavailableError
 from pytest_agb.environment import Account
 from pytest_agb.sweep.outcome import Action, Event, Expected, Settled
-from pytest_agb.sweep.rate_limiter import RateLimiter
 from pytest_agb.sweep.selection import Selection, SelectionError
 from pytest_agb.sweep.sweeper import SweepSettings, sweep
 
@@ -347,15 +345,3 @@ def test_an_exception_from_the_observer_ends_it_and_its_threads(service: StandIn
     with pytest.raises(BrokenPipeError):
         sweep(account, Selection(), stop, clock=lambda: NOW)
     assert threading.active_count() <= before + 65  # the stand-in's own, one for each connection
-
-
-def test_the_brake_halves_who_may_call_and_lets_them_back() -> None:
-    brake = RateLimiter(8, threading.Event())
-    with brake:
-        brake.step_aside(0.05)
-    assert brake.limit == 4
-    time.sleep(0.06)
-    for _ in range(60):
-        with brake:
-            pass
-    assert brake.limit == 8

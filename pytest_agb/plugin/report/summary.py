@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pytest_agb.settings import CLOUD
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -44,20 +42,28 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
 
     With ``-vv`` also how many were created ahead of demand, and why.
     """
+    sweep = f"pytest-agb sweep --run {settings.run_id}"
+    if summary.unknown:
+        return [
+            f"agb: what became of the run's sessions is not known: {summary.unknown}",
+            f"agb: to delete what may be left: {sweep}",
+        ]
     left = {slot.session_id or f"of slot {slot.slot}": slot.note or slot.state.value for slot in summary.left}
     left.update({found: "still listed by the service" for found in summary.listed or () if found not in left})
     facts = _facts(summary, len(left), settings)
     said = [f"agb: {', '.join(facts)}"]
     if verbosity >= 2 and summary.depth:
         said.append(f"agb: {summary.depth}")
-    if summary.keeper_log:
-        said.append(f"agb: the keeper failed and was replaced; its log ends with:\n{summary.keeper_log}")
+    if summary.keeper_log or summary.keeper_given_up:
+        given_up = summary.keeper_given_up
+        became = "died too often and was not started again" if given_up else "failed and was replaced"
+        said.append(f"agb: the keeper {became}; its log ends with:\n{summary.keeper_log or 'nothing'}")
     said += [f"agb: session {name} is kept: {why}" for name, why in summary.kept.items()]
     said += [f"agb: session {name} may be left: {note}" for name, note in left.items()]
     if left or summary.kept:
         what = " and ".join([*["kept"] * bool(summary.kept), *["left"] * bool(left)])
         life = f" (without a call each ends after {settings.idle_timeout} s)" if left else ""
-        said.append(f"agb: to delete what is {what}: pytest-agb sweep --run {settings.run_id}{life}")
+        said.append(f"agb: to delete what is {what}: {sweep}{life}")
     said += [f"agb: {note}" for note in summary.notes]
     return said
 
@@ -68,13 +74,14 @@ def _facts(summary: Summary, left: int, settings: Settings) -> Iterator[str]:
         yield f"{summary.deleted} deleted"
     if summary.elsewhere:
         yield "remote workers had sessions of their own"
-    if not summary.elsewhere or (settings.backend == CLOUD and summary.listed is not None):
+    if not summary.elsewhere or (settings.outlives_run and summary.listed is not None):
         yield f"{len(summary.kept)} kept"
         yield f"{left} left"
     if summary.listed is None:
         yield "the service could not be asked whether any is left"
     if summary.stopped:
-        yield f"did not wait for the rest ({summary.stopped}); it is deleted in the background"
+        rest = "nothing deletes it" if summary.keeper_given_up else "it is deleted in the background"
+        yield f"did not wait for the rest ({summary.stopped}); {rest}"
 
 
 def sessions(number: int) -> str:

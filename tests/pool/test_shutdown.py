@@ -1,0 +1,139 @@
+"""The end of a run: what is left is deleted, and what became of it is said."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+
+import pytest
+from support.deadline import eventually
+from support.pool_runs import PARAMS, finish, kill_keeper, spoil
+from support.standin import StandIn
+
+from pytest_agb.plugin.report.summary import lines
+from pytest_agb.pool.pool import Pool
+from pytest_agb.pool.shutdown import DRAIN_SECONDS, drain
+from pytest_agb.run import run_directory
+from pytest_agb.run.one_per_host import OnePerHost
+from pytest_agb.settings import Settings
+from pytest_agb.store.slots import Trouble
+
+
+def test_draining_a_run_whose_keeper_just_left_leaves_nothing_behind(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_directory, "exists", lambda run_id: True)  # it was, a moment ago
+
+    assert drain(settings, lambda left: None) is None
+    assert not run_directory.path(settings.run_id).exists()
+
+
+def test_what_was_not_released_is_deleted_when_the_pool_is_closed(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    pool = pools()
+    pool.acquire(PARAMS)
+    pool.acquire(PARAMS)
+    pool.close()
+
+    assert finish(settings) == (2, 2, 0)
+
+
+def test_the_keeper_sees_deletions_through(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    service.delete_seconds = 0.7
+    pool = pools()
+    pool.release(pool.acquire(PARAMS))
+    pool.close()
+
+    assert finish(settings) == (1, 1, 0)
+    assert service.live_sessions() == []
+
+
+def test_a_keeper_that_failed_is_replaced_and_its_log_is_shown(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    pool = pools()
+    pool.acquire(PARAMS)
+    place = OnePerHost(run_directory.path(settings.run_id), "keeper")
+    spoil(settings, "DROP TABLE wants")
+    eventually(lambda: place.running() is None, "the keeper has failed")
+    pool.close()
+
+    summary = drain(settings, lambda left: None)
+
+    assert summary is not None
+    assert (summary.created, summary.deleted) == (1, 1)
+    shown = "\n".join(lines(summary, settings))
+    assert "the keeper failed and was replaced" in shown
+    assert "no such table: wants" in shown
+
+
+def test_a_keeper_that_dies_again_and_again_is_told_and_not_waited_for(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    pool = pools()
+    pool.acquire(PARAMS)
+    refuse = "WHEN new.accepted = 1 BEGIN SELECT RAISE(ABORT, 'no more'); END"
+    spoil(settings, f"CREATE TRIGGER broken BEFORE UPDATE ON slots {refuse}")
+    pool.close()
+    began = time.monotonic()
+
+    summary = drain(settings, lambda left: None)
+
+    assert time.monotonic() - began < DRAIN_SECONDS / 2
+    assert summary is not None
+    shown = "\n".join(lines(summary, settings))
+    assert "did not wait for the rest (the keeper is not started again); nothing deletes it" in shown
+    assert "agb: the keeper died too often and was not started again; its log ends with:" in shown
+    assert "no more" in shown
+    assert "agb: to delete what is left: pytest-agb sweep --run run-00000001" in shown
+    assert shown.count("Traceback") <= 4
+    spoil(settings, "DROP TRIGGER broken")
+    (run_directory.path(settings.run_id) / "keeper.restarts").unlink()  # so that the next one can clean up
+
+
+def test_what_nothing_more_is_tried_for_is_not_waited_for(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    """A session past its maximum lifetime, whose deletion the service has refused to the end."""
+    service.fault("/mcp/releaseSessionAsync", "503", times=1000)
+    pool = pools()
+    pool.release(pool.acquire(PARAMS))
+    pool.close()
+    spoil(settings, "UPDATE slots SET expires_at = 1")
+    began = time.monotonic()
+
+    summary = drain(settings, lambda left: None)
+
+    assert time.monotonic() - began < DRAIN_SECONDS / 2
+    assert summary is not None
+    assert [slot.trouble for slot in summary.left] == [Trouble.GIVEN_UP]
+    assert "may be left: given up: it is past its maximum lifetime" in "\n".join(lines(summary, settings))
+    spoil(settings, "UPDATE slots SET state = 'gone'")
+
+
+def test_a_state_that_can_not_be_read_is_told(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    pool = pools()
+    pool.release(pool.acquire(PARAMS))
+    pool.close()
+    state = run_directory.path(settings.run_id) / "slots.sqlite3"
+    eventually(lambda: not service.live_sessions(), "it is deleted")
+    kill_keeper(settings)
+    for path in (state, state.with_name("slots.sqlite3-wal")):
+        path.unlink(missing_ok=True)
+    state.write_bytes(b"no database at all" * 1000)
+
+    summary = drain(settings, lambda left: None)
+
+    assert summary is not None
+    assert lines(summary, settings) == [
+        f"agb: what became of the run's sessions is not known: the run's state in {state} can't be used: "
+        "file is not a database. It is damaged: delete what is left by pytest-agb sweep --run run-00000001",
+        "agb: to delete what may be left: pytest-agb sweep --run run-00000001",
+    ]
+    shutil.rmtree(run_directory.path(settings.run_id))
