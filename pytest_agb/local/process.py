@@ -12,8 +12,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_agb.local import background
 from pytest_agb.local.limits.rlimits import Limits
-from pytest_agb.local.sessions.registry import SessionRules, Sessions
+from pytest_agb.local.sessions.registry import Sessions
+from pytest_agb.local.sessions.rules import SessionRules
 from pytest_agb.local.sessions.sandbox import ForkServerHandle
 
 if TYPE_CHECKING:
@@ -151,7 +153,8 @@ async def _serve(
 ) -> None:
     import uvicorn
 
-    from pytest_agb.local.api.app import MAX_BODY_BYTES, App
+    from pytest_agb.local.api import app
+    from pytest_agb.local.api.request import MAX_BODY_BYTES
     from pytest_agb.local.api.throttle import Throttle
 
     class Server(uvicorn.Server):
@@ -165,7 +168,7 @@ async def _serve(
     throttle = Throttle(config.requests_per_second) if config.requests_per_second else None
     server = Server(
         uvicorn.Config(
-            App(
+            app.make(
                 sessions, contexts, config.api_key, throttle=throttle, link_route=config.link_route,
                 no_ports=_NO_PORTS if (config.isolation, config.network) == ("landlock", "none") else "",
             ),
@@ -181,7 +184,10 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     serving = asyncio.create_task(server.serve([listener]))
-    chores = [asyncio.create_task(chore) for chore in (sessions.reap_forever(), contexts.recycle_forever())]
+    chores = [
+        background.watch(asyncio.create_task(sessions.reap_forever(), name="release of expired sessions")),
+        background.watch(asyncio.create_task(contexts.recycle_forever(), name="recycling of contexts")),
+    ]
     try:
         while not server.started and not serving.done():
             await asyncio.sleep(0.001)

@@ -20,6 +20,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from pytest_agb.local import background
 from pytest_agb.local.contexts.files import ContextFileNotFoundError, ContextFiles
 from pytest_agb.removal import remove_tree
 
@@ -244,12 +245,9 @@ class ContextStore:
 
     async def recycle_forever(self) -> None:
         """Look for what has expired, until cancelled."""
-        while True:
-            try:
-                await asyncio.to_thread(self.recycle)
-            except OSError as error:
-                logger.error("contexts can't be recycled: %s", error)
-            await asyncio.sleep(_RECYCLE_SECONDS)
+        await background.repeat(
+            lambda: asyncio.to_thread(self.recycle), _RECYCLE_SECONDS, "recycling of contexts"
+        )
 
 
 def _remove(directory: Path) -> None:
