@@ -215,7 +215,7 @@ class Sessions:
         session.busy += 1
         try:
             arguments = tool_schemas.check(tool, given)
-            seconds = tool_schemas.timeout_seconds(tool, arguments)
+            seconds = tool_schemas.TOOLS[tool].seconds(arguments)
             answer = await session.sandbox.call(tool, arguments, seconds, on_event)
             session.history.ends(entry, answer.ok, answer.text)
             return answer
