@@ -109,7 +109,7 @@ class _Connection:
         except Exception as error:
             reply = errors.told(error)
             await self._send(invocation, target, _failure(reply.code, reply.message))
-            if type(error) not in errors.REFUSALS:
+            if not isinstance(error, tuple(errors.REFUSALS)):
                 raise
 
     async def _run(self, invocation: str, target: str, arguments: dict[str, Any]) -> None:

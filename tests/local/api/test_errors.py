@@ -54,10 +54,10 @@ def test_a_handler_that_dies_is_told_and_not_hidden(contexts: ContextStore) -> N
 
 
 def test_every_refusal_is_told_by_a_code_of_its_own_or_of_its_kind() -> None:
-    class Narrower(ContextFileNotFoundError):
+    class NarrowerError(ContextFileNotFoundError):
         pass
 
-    assert errors.told(Narrower("x")).code == "InvalidContextFile.NotFound"
+    assert errors.told(NarrowerError("x")).code == "InvalidContextFile.NotFound"
     assert errors.told(ContextFileError("x")).code == "InvalidContextFile"
     assert all(400 <= status < 600 for status, _ in errors.REFUSALS.values())
 
