@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_agb import parse_number
+from pytest_agb.local.server import SessionRules
 from pytest_agb.settings import LOCAL_ISOLATIONS, LOCAL_NETWORKS
 
 if TYPE_CHECKING:
@@ -102,11 +102,21 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
         default="none",
         help="network of the sandboxes, host is this machine's (default: %(default)s)",
     )
-    for option, default, help in (
-        ("--idle-timeout", 300.0, "without a call until a session is released, where its creator names none"),
-        ("--max-lifetime", 1800.0, "until a session is released whatever it does"),
-        ("--release-delay", 0.0, "from an accepted release to its end; the status is DELETING meanwhile"),
+    rules = SessionRules()
+    for option, field, help in (
+        (
+            "--idle-timeout",
+            "default_idle_seconds",
+            "without a call until a session is released, where its creator names none",
+        ),
+        ("--max-lifetime", "maximum_lifetime_seconds", "until a session is released whatever it does"),
+        (
+            "--release-delay",
+            "release_seconds",
+            "from an accepted release to its end; the status is DELETING meanwhile",
+        ),
     ):
+        default = getattr(rules, field)
         serve.add_argument(
             option, type=_seconds, default=default, metavar="S", help=f"seconds {help} (default: {default:g})"
         )
@@ -184,64 +194,6 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    # Only for this command: the others must not pay for it.
-    import secrets
-    import tempfile
-    from pathlib import Path
+    from pytest_agb.cli import serve
 
-    if sys.platform == "win32":
-        return _refuse("the local backend runs on Linux and macOS; on Windows use WSL, or the AGB cloud")
-    from pytest_agb import removal
-    from pytest_agb.local import server
-    from pytest_agb.local.isolation import choose
-    from pytest_agb.local.sessions import registry
-
-    try:
-        chosen = choose.choose(arguments.isolation)
-    except choose.IsolationUnavailable as error:
-        # Here the option has another name than in a pytest run.
-        return _refuse(str(error).replace("--agb-local-isolation=any", "--isolation any"))
-    key = secrets.token_urlsafe(24)
-
-    def announce(url: str) -> None:
-        print(f"AGB_ENDPOINT={url}\nAGB_API_KEY={key}", flush=True)
-        notice = choose.notice(chosen, arguments.network)
-        print(
-            f"Serving sandboxes, isolation: {chosen}. {notice}{'. ' if notice else ''}Ctrl-C ends them.",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    directory = Path(tempfile.mkdtemp(prefix="pytest-agb-"))
-    try:
-        config = server.ServerConfig(
-            api_key=key,
-            isolation=chosen,
-            network=arguments.network,
-            data_directory=directory,
-            remove_directory=True,
-            contexts_directory=Path(arguments.data_dir).absolute() if arguments.data_dir else None,
-            link_route=arguments.link_route,
-            port=arguments.port,
-            rules=registry.SessionRules(
-                default_idle_seconds=arguments.idle_timeout,
-                maximum_lifetime_seconds=arguments.max_lifetime,
-                maximum_sessions=arguments.max_sessions,
-                release_seconds=arguments.release_delay,
-                all_images=arguments.all_images,
-            ),
-            requests_per_second=arguments.rate,
-        )
-        server.serve(config, on_ready=announce)
-    except server.ServerError as error:
-        return _refuse(str(error))
-    finally:
-        left = removal.remove_tree(directory)
-        if left is not None:
-            print(f"pytest-agb: {directory} could not be removed: {left}", file=sys.stderr, flush=True)
-    return 0
-
-
-def _refuse(message: str) -> int:
-    print(f"pytest-agb: {message}", file=sys.stderr)
-    return 2
+    return serve.serve(arguments)

@@ -2,16 +2,20 @@
 
 ::
 
-    server    the process: socket, signals, life and death
-    app       the HTTP face: routes, key, envelopes
-    sessions  which sessions live, how long, with which labels
-    sandbox   the server's end of one sandbox, and of the fork server
-    ----------------------------------------------- a process boundary
-    forkserver  forks an agent per session
-    namespaces  what makes the agent's view private (Linux)
-    agent       one per session: files, shells
-    code        ... and interpreters
+    server      the door: what the rest of the package uses, loaded on first use
+    process     the server's process: socket, signals, life and death
+    api/        the HTTP face: paths, key, errors, the page of a session
+    contexts/   files that outlive sessions, and how both keep in step
+    sessions/   which sessions live, how long; the server's end of their sandboxes and of the fork server
+    background  tasks of the server that nobody waits for
+    ------------------------------------------------------------------------------ a process boundary
+    launch/     the fork server: forks an agent per session
+    agent/      one per session: files, shells, and in code/ the interpreters
+    isolation/  what makes the agent's view private: namespaces, Landlock; which of them this machine allows
+    limits/     what a sandbox may use, and what sees to it
+    boot, framing, syscalls   how both sides start, talk, and call the kernel
 
-What stands below the line imports the standard library only: it is loaded into a fresh interpreter
-with an empty environment, before any sandbox exists. Imports nothing else of ``pytest_agb`` but `removal`.
+Imports point down only. What stands below the line imports the standard library only: it is loaded into a
+fresh interpreter with an empty environment, before any sandbox exists. All of it imports nothing else of
+``pytest_agb`` but `removal`.
 """

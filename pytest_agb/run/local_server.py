@@ -26,7 +26,7 @@ def ensure(run: Path, *, api_key: str, isolation: str, network: str) -> str:
     Raises:
         LocalServerError: it can't be started.
     """
-    from pytest_agb.local.isolation.choose import IsolationUnavailable, choose
+    from pytest_agb.local.server import IsolationUnavailable, choose
 
     def payload() -> dict[str, str]:
         missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]

@@ -12,14 +12,14 @@ import fcntl
 import os
 import re
 import secrets
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What a member does in its run."""
 
     #: It runs tests.

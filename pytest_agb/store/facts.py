@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_agb.store.database import Database
 
 
-class Fact(str, Enum):
+class Fact(StrEnum):
     """The names of what is told."""
 
     #: Seconds that a create, a lease and a delete take, as JSON.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pytest_agb.client import AGBError, AuthenticationError, ImageNotFoundError
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_agb.store.database import Database
 
 
-class Scope(str, Enum):
+class Scope(StrEnum):
     """What a refusal is about."""
 
     #: The key: whatever is asked for is refused.

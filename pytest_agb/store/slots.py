@@ -17,7 +17,7 @@ import sqlite3
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ class SlotState(StrEnum):
     GONE = "gone"
 
 
-class Trouble(str, Enum):
+class Trouble(StrEnum):
     """What keeps a slot from coming to its end."""
 
     NONE = ""
@@ -106,11 +106,11 @@ class IllegalTransitionError(RuntimeError):
     """A slot can't become what it should, its state or its session being what it is: a bug of ours."""
 
 
-def from_row(row: tuple[object, ...]) -> Slot:
+def from_row(row: tuple[Any, ...]) -> Slot:
     """Make a slot of a row of all columns."""
     values = dict(zip(Slot.__annotations__, row, strict=True))
     types = {"state": SlotState(values["state"]), "trouble": Trouble(values["trouble"])}
-    return Slot(**{**values, **types})  # type: ignore[arg-type]
+    return Slot(**{**values, **types})
 
 
 class SlotTable:

@@ -15,7 +15,8 @@ from support.deadline import eventually
 from support.local_server import Api, command, environment, processes_with, serving
 
 from pytest_agb.local.isolation.choose import obstacle_to
-from pytest_agb.local.sessions.registry import SessionNotFoundError, SessionRules, Sessions
+from pytest_agb.local.sessions.registry import SessionNotFoundError, Sessions
+from pytest_agb.local.sessions.rules import SessionRules
 
 
 @pytest.mark.parametrize("isolation", ["namespaces", "landlock", "none"])

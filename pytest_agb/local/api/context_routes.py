@@ -8,12 +8,12 @@ import functools
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb.local import background
+from pytest_agb.local.api.endpoint import route
 from pytest_agb.local.api.reply import Reply, failure
-from pytest_agb.local.api.request import BadRequestError
-from pytest_agb.local.api.session_routes import MAX_PAGE, PAGE
+from pytest_agb.local.api.request import MAX_PAGE, PAGE, BadRequestError, json_object
 from pytest_agb.local.contexts import policy
 from pytest_agb.local.contexts.sync import DOWNLOAD, UPLOAD, Binding, SessionContexts
 from pytest_agb.local.sessions.registry import SessionNotFoundError
@@ -21,7 +21,9 @@ from pytest_agb.local.sessions.sandbox import SandboxError
 from pytest_agb.local.sessions.sandbox_files import SandboxFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from starlette.routing import Route
 
     from pytest_agb.local.api.request import Call
     from pytest_agb.local.api.signed_urls import SignedUrls
@@ -44,7 +46,23 @@ class ContextControl:
         self._live = live
         self._urls = urls
         self._bound: dict[str, SessionContexts] = {}
-        self._work: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> list[Route]:
+        """Return which path calls which handler."""
+        return [
+            route("GET", "/sdk/GetContext", self.get),
+            route("GET", "/sdk/ListContexts", self.list_contexts),
+            route("POST", "/sdk/ModifyContext", self.modify),
+            route("POST", "/sdk/ClearContext", self.clear),
+            route("POST", "/sdk/DeleteContext", self.delete),
+            route("POST", "/sdk/GetContextFileUploadUrl", self.upload_url),
+            route("POST", "/sdk/GetContextFileDownloadUrl", self.download_url),
+            route("POST", "/sdk/DescribeContextFiles", self.list_files),
+            route("POST", "/sdk/DeleteContextFile", self.delete_file),
+            route("POST", "/sdk/SyncContext", self.sync),
+            route("GET", "/sdk/GetContextInfo", self.info),
+            route("POST", "/sdk/GetAndLoadInternalContext", self.internal),
+        ]
 
     # ------------------------------------------------------------------ contexts
 
@@ -120,12 +138,15 @@ class ContextControl:
 
     # ------------------------------------------------------------------ contexts of a session
 
-    def bindings(self, value: Any) -> list[Binding]:
-        """Take apart what ``createSession`` says of contexts.
+    def binder(self, value: Any) -> Callable[[Session], Awaitable[None]]:
+        """Take apart what ``createSession`` says of contexts, and return what binds them to the session.
 
         Raises:
-            BadRequestError, contexts.ContextNotFoundError, context_files.ContextFileError
+            BadRequestError, store.ContextNotFoundError, files.ContextFileError, policy.PolicyError
         """
+        return functools.partial(self._bind, self._bindings(value))
+
+    def _bindings(self, value: Any) -> list[Binding]:
         if not value:
             return []
         if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
@@ -138,10 +159,12 @@ class ContextControl:
                     "persistenceDataList needs contextId and path, and path must be absolute"
                 )
             self._contexts.get(context_id)
-            bindings.append(Binding(context_id, path, policy.parse(one.get("policy"))))
+            given = one.get("policy")
+            rules = {} if given in (None, "") else json_object(given, "policy")
+            bindings.append(Binding(context_id, path, policy.parse(rules)))
         return bindings
 
-    async def bind(self, session: Session, bindings: list[Binding]) -> None:
+    async def _bind(self, bindings: list[Binding], session: Session) -> None:
         """Bind contexts to a new session, and download."""
         if bindings:
             bound = self._of(session)
@@ -172,10 +195,12 @@ class ContextControl:
                 with contextlib.suppress(SessionNotFoundError):
                     self._live.get(session.session_id)  # its idle time starts anew
 
-        task = asyncio.create_task(working())
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
-        await asyncio.wait({task}, timeout=_ANSWER_SECONDS)
+        task = asyncio.create_task(working(), name=f"files of {session.session_id}")
+        try:
+            await asyncio.wait({task}, timeout=_ANSWER_SECONDS)
+        finally:
+            if not task.done():
+                background.watch(task)
         if task.done():
             task.result()
 
@@ -241,20 +266,3 @@ def _file(entry: Entry) -> dict[str, Any]:
 
 def _time(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-Handler = Callable[[ContextControl, "Call"], Awaitable[Reply]]
-ROUTES: dict[str, tuple[str, Handler]] = {
-    "/sdk/GetContext": ("GET", ContextControl.get),
-    "/sdk/ListContexts": ("GET", ContextControl.list_contexts),
-    "/sdk/ModifyContext": ("POST", ContextControl.modify),
-    "/sdk/ClearContext": ("POST", ContextControl.clear),
-    "/sdk/DeleteContext": ("POST", ContextControl.delete),
-    "/sdk/GetContextFileUploadUrl": ("POST", ContextControl.upload_url),
-    "/sdk/GetContextFileDownloadUrl": ("POST", ContextControl.download_url),
-    "/sdk/DescribeContextFiles": ("POST", ContextControl.list_files),
-    "/sdk/DeleteContextFile": ("POST", ContextControl.delete_file),
-    "/sdk/SyncContext": ("POST", ContextControl.sync),
-    "/sdk/GetContextInfo": ("GET", ContextControl.info),
-    "/sdk/GetAndLoadInternalContext": ("POST", ContextControl.internal),
-}

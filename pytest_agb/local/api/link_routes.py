@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import hmac
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from pytest_agb.local.api.endpoint import route
 from pytest_agb.local.api.reply import Reply, failure
 from pytest_agb.local.api.request import BadRequestError, json_object
-from pytest_agb.local.api.session_routes import tool_result
+from pytest_agb.local.api.session_routes import LINK_PATH, tool_result
 from pytest_agb.local.sessions.links import FIRST_PORT, LAST_PORT, Links
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from pytest_agb.local.api.request import Call
     from pytest_agb.local.sessions.registry import Session, Sessions
 
@@ -27,6 +29,17 @@ class LinkControl:
         self._live = live
         self._no_ports = no_ports
         self._links: dict[str, Links] = {}
+
+    def routes(self) -> list[Route]:
+        """Return which path calls which handler."""
+        return [
+            route("GET", "/internet/getLink", self.link),
+            route("GET", "/mcp/getLink", self.link),  # of the SDK's asynchronous client
+        ]
+
+    def routes_by_token(self) -> list[Route]:
+        """Return the same for those that need no key, only the session's token."""
+        return [route("POST", f"{LINK_PATH}{{session_id}}/callTool", self.call_tool)]
 
     async def link(self, call: Call) -> Reply:
         """``getLink``: a URL for a port of the session. ``protocolType`` is ``wss`` if it is not given."""
@@ -46,15 +59,14 @@ class LinkControl:
             return failure(400, "NotSupported", f"No port of a session can be reached: {self._no_ports}")
         return Reply(data={"url": f"{_SCHEMES[protocol]}://{await self._of(session).address(port)}/"})
 
-    async def call_tool(self, call: Call, session_id: str, token: str) -> Reply:
+    async def call_tool(self, call: Call) -> Reply:
         """``<linkUrl>/callTool``: of the reply the SDK reads ``data.result``, and of a failure the status."""
-        session = self._live.get(session_id)
+        session, token = self._live.get(call.path["session_id"]), call.headers.get("x-access-token", "")
         if not hmac.compare_digest(token.encode("utf-8", "replace"), session.token.encode()):
             return failure(403, "InvalidAccessToken", "X-Access-Token is missing or not the session's.")
         arguments = json_object(call.body.get("args", {}), "args")
-        return Reply(
-            data={"result": await tool_result(self._live, session_id, call.required("tool"), arguments)}
-        )
+        result = await tool_result(self._live, session.session_id, call.required("tool"), arguments)
+        return Reply(data={"result": result})
 
     def _of(self, session: Session) -> Links:
         links = self._links.get(session.session_id)
@@ -67,10 +79,3 @@ class LinkControl:
     async def _end(self, session_id: str, links: Links) -> None:
         del self._links[session_id]
         await links.close()
-
-
-Handler = Callable[[LinkControl, "Call"], Awaitable[Reply]]
-ROUTES: dict[str, tuple[str, Handler]] = {
-    "/internet/getLink": ("GET", LinkControl.link),
-    "/mcp/getLink": ("GET", LinkControl.link),  # of the SDK's asynchronous client
-}

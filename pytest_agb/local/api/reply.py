@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
+
+from starlette.responses import Response
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,11 @@ class Reply:
     more: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
-    def envelope(self) -> dict[str, Any]:
-        """Return the body, without the request ID. No ``data`` on failure: the SDK takes some for success."""
+    def response(self) -> Response:
+        """Return what goes out, with a request ID. No ``data`` on failure: the SDK takes some for success."""
+        request_id = str(uuid.uuid4()).upper()
         body: dict[str, Any] = {
+            "requestId": request_id,
             "success": self.status < 400,
             "code": self.code,
             "message": self.message,
@@ -28,7 +34,9 @@ class Reply:
         }
         if self.data is not None:
             body["data"] = self.data
-        return {**body, **self.more}
+        # ASCII: a lone surrogate in a file's text has no UTF-8.
+        text = json.dumps({**body, **self.more}).encode("ascii")
+        return Response(text, self.status, {"x-request-id": request_id, **self.headers}, "application/json")
 
 
 def failure(status: int, code: str, message: str) -> Reply:

@@ -9,41 +9,65 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.local.api import page, websocket
+from pytest_agb.local.api import page
+from pytest_agb.local.api.endpoint import route
 from pytest_agb.local.api.reply import Reply, failure
-from pytest_agb.local.api.request import BadRequestError, json_object
+from pytest_agb.local.api.request import MAX_PAGE, PAGE, BadRequestError, json_object
 from pytest_agb.local.sessions import tool_schemas
 from pytest_agb.local.sessions.sandbox import SandboxError
 
 if TYPE_CHECKING:
-    from pytest_agb.local.api.context_routes import ContextControl
+    from starlette.routing import Route
+
     from pytest_agb.local.api.request import Call
     from pytest_agb.local.sessions.registry import Session, Sessions
 
-#: Things on one page of a list: what the SDK asks for, and the most there are.
-PAGE, MAX_PAGE = 10, 1000
 #: Where a session's tools are called with its token in place of the API key: its ID and ``/callTool`` follow.
 LINK_PATH = "/link/"
+#: Where its code streams: its ID follows.
+STREAM_PATH = "/stream/"
+
+#: Takes apart what a session's creation says of contexts; what it returns binds them to the session.
+Binder = Callable[[Any], Callable[["Session"], Awaitable[None]]]
 
 
 class Control:
     """The handlers. Each takes a request apart, does one thing and says what came of it."""
 
-    def __init__(self, live: Sessions, contexts: ContextControl, *, link_route: bool) -> None:
+    def __init__(self, live: Sessions, binder: Binder, *, link_route: bool) -> None:
         self._live = live
-        self._contexts = contexts
+        self._binder = binder
         self._link_route = link_route
+
+    def routes(self) -> list[Route]:
+        """Return which path calls which handler."""
+        return [
+            route("POST", "/mcp/createSession", self.create),
+            route("POST", "/mcp/getSession", self.get),
+            route("POST", "/mcp/getSessionInfo", self.status),
+            route("POST", "/mcp/getMcpResource", self.resource),
+            route("POST", "/mcp/refreshSessionIdleTime", self.keep_alive),
+            route("POST", "/mcp/releaseSessionAsync", self.release),
+            route("POST", "/mcp/releaseSession", self.release),  # SDK 0.6 and older
+            route("GET", "/sdk/ListSession", self.list_sessions),
+            route("POST", "/sdk/SetLabel", self.set_labels),
+            route("GET", "/sdk/GetLabel", self.get_labels),
+            route("POST", "/mcp/listTools", self.list_tools),
+            route("POST", "/internet/getCdpLink", self.no_browser),
+            route("POST", "/browser/init", self.no_browser),
+            route("POST", "/mcp", self.call_tool),
+        ]
 
     async def create(self, call: Call) -> Reply:
         """``createSession``."""
         image = call.required("imageId")
         labels = _labels(call.body.get("labels"))
-        bindings = self._contexts.bindings(call.body.get("persistenceDataList"))
+        bind = self._binder(call.body.get("persistenceDataList"))
         try:
             session = await self._live.create(image, labels, _idle_seconds(call.body.get("timeout")))
         except SandboxError as error:
             return failure(503, "SandboxFailed", f"The local backend could not make a sandbox: {error}")
-        await self._contexts.bind(session, bindings)
+        await bind(session)
         return Reply(data={**_description(session, call), **self._link(session, call), "success": True})
 
     async def get(self, call: Call) -> Reply:
@@ -166,7 +190,7 @@ def _description(session: Session, call: Call) -> dict[str, Any]:
         "appInstanceId": session.instance_id,
         "resourceId": session.resource_id,
         "resourceUrl": page.url(call.base_url, session, secrets.token_hex(8)),
-        "wsUrl": call.base_url.replace("http", "ws", 1) + websocket.PATH + session.session_id,
+        "wsUrl": call.base_url.replace("http", "ws", 1) + STREAM_PATH + session.session_id,
         "token": session.token,
     }
 
@@ -206,22 +230,3 @@ def _serial(token: str) -> int:
     except ValueError:
         pass
     raise BadRequestError(f"nextToken must be one of a page before, not {token!r:.50}")
-
-
-Handler = Callable[[Control, "Call"], Awaitable[Reply]]
-ROUTES: dict[str, tuple[str, Handler]] = {
-    "/mcp/createSession": ("POST", Control.create),
-    "/mcp/getSession": ("POST", Control.get),
-    "/mcp/getSessionInfo": ("POST", Control.status),
-    "/mcp/getMcpResource": ("POST", Control.resource),
-    "/mcp/refreshSessionIdleTime": ("POST", Control.keep_alive),
-    "/mcp/releaseSessionAsync": ("POST", Control.release),
-    "/mcp/releaseSession": ("POST", Control.release),  # SDK 0.6 and older
-    "/sdk/ListSession": ("GET", Control.list_sessions),
-    "/sdk/SetLabel": ("POST", Control.set_labels),
-    "/sdk/GetLabel": ("GET", Control.get_labels),
-    "/mcp/listTools": ("POST", Control.list_tools),
-    "/internet/getCdpLink": ("POST", Control.no_browser),
-    "/browser/init": ("POST", Control.no_browser),
-    "/mcp": ("POST", Control.call_tool),
-}

@@ -55,8 +55,12 @@ class SignedUrls:
         named = "\n".join(query.get(name, "") for name in ("expires", "contextId", "filePath"))
         return hmac.new(self._secret, f"{method}\n{named}".encode(), hashlib.sha256).hexdigest()
 
-    async def answer(self, request: Request) -> Response | Reply:
+    async def answer(self, request: Request) -> Response:
         """Take in or give out a file."""
+        answer = await self._answer(request)
+        return answer.response() if isinstance(answer, Reply) else answer
+
+    async def _answer(self, request: Request) -> Response | Reply:
         query = request.query_params
         given = query.get("signature", "").encode("utf-8", "replace")
         if not hmac.compare_digest(given, self._sign(request.method, query).encode()):

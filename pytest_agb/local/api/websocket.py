@@ -18,9 +18,10 @@ import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.local.sessions import tool_schemas
+from pytest_agb.local import background
+from pytest_agb.local.api import errors
+from pytest_agb.local.api.request import BadRequestError, json_object
 from pytest_agb.local.sessions.registry import SessionNotFoundError
-from pytest_agb.local.sessions.sandbox import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,23 +30,17 @@ if TYPE_CHECKING:
 
     from pytest_agb.local.sessions.registry import Session, Sessions
 
-#: The start of the paths; the session's ID follows.
-PATH = "/stream/"
 #: Bytes of a message: the SDK's WebSocket library hangs up on more than 1 MiB.
 MAX_MESSAGE_BYTES = 1000 * 1000
 #: Characters of a chunk of output and of an error's text. JSON may make 6 bytes of one.
 _MAX_CHARACTERS = 100_000
 
 
-class BadInvocationError(ValueError):
-    """An invocation can't be understood; the message says why."""
-
-
-async def serve(websocket: WebSocket, live: Sessions) -> None:
+async def serve(live: Sessions, websocket: WebSocket) -> None:
     """Serve one connection until the client leaves or the session ends."""
     given = websocket.headers.get("x-access-token", "").encode("utf-8", "replace")
     try:
-        session = live.get(websocket.url.path.removeprefix(PATH))
+        session = live.get(websocket.path_params["session_id"])
     except SessionNotFoundError:
         session = None
     if session is None or not hmac.compare_digest(given, session.token.encode()):
@@ -61,6 +56,8 @@ async def serve(websocket: WebSocket, live: Sessions) -> None:
             await connection.finish()
             with contextlib.suppress(RuntimeError):  # it left by itself
                 await websocket.close(1001, "the session ended")
+        else:
+            listening.result()
     finally:
         listening.cancel()
         ending.cancel()
@@ -83,9 +80,11 @@ class _Connection:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            task = asyncio.create_task(self._invoke(message.get("text") or message.get("bytes") or ""))
+            invoking = self._invoke(message.get("text") or message.get("bytes") or "")
+            task = asyncio.create_task(invoking, name=f"stream of {self._session.session_id}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            background.watch(task)
 
     async def finish(self) -> None:
         """Wait for what is under way; the session is over, so it fails soon."""
@@ -100,19 +99,18 @@ class _Connection:
     async def _invoke(self, text: str | bytes) -> None:
         invocation, target = "", ""
         try:
-            message = _object(text, "the message")
+            message = json_object(text, "the message")
             invocation = str(message.get("invocationId") or message.get("requestId") or "")
             target = str(message.get("target") or "")
             if not invocation:
-                raise BadInvocationError("invocationId is missing")
-            arguments = _arguments(_object(message.get("data"), "data"))
+                raise BadRequestError("invocationId is missing")
+            arguments = _arguments(json_object(message.get("data"), "data"))
             await self._run(invocation, target, arguments)
-        except (BadInvocationError, tool_schemas.ArgumentError) as error:
-            await self._send(invocation, target, _failure("InvalidParameter", str(error)))
-        except SessionNotFoundError:
-            await self._send(invocation, target, _failure("InvalidMcpSession.NotFound", "Session not found"))
-        except SandboxError as error:
-            await self._send(invocation, target, _failure("SandboxFailed", str(error)))
+        except Exception as error:
+            reply = errors.told(error)
+            await self._send(invocation, target, _failure(reply.code, reply.message))
+            if not isinstance(error, tuple(errors.REFUSALS)):
+                raise
 
     async def _run(self, invocation: str, target: str, arguments: dict[str, Any]) -> None:
         # Bounded: a call's output and results are.
@@ -141,22 +139,11 @@ class _Connection:
                 await self._websocket.send_text(json.dumps(message))
 
 
-def _object(value: Any, name: str) -> dict[str, Any]:
-    if isinstance(value, (str, bytes)):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise BadInvocationError(f"{name} is no JSON") from None
-    if not isinstance(value, dict):
-        raise BadInvocationError(f"{name} is no JSON object")
-    return value
-
-
 def _arguments(data: dict[str, Any]) -> dict[str, Any]:
     method, mode = data.get("method"), data.get("mode", "stream")
     if method != "run_code" or mode != "stream":
-        raise BadInvocationError(f"only run_code can be streamed, not {method!r:.50} in mode {mode!r:.50}")
-    parameters = _object(data.get("params"), "params")
+        raise BadRequestError(f"only run_code can be streamed, not {method!r:.50} in mode {mode!r:.50}")
+    parameters = json_object(data.get("params"), "params")
     return {
         "code": parameters.get("code"),
         "language": parameters.get("language"),

@@ -10,9 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_agb.local.api.request import BadRequestError, json_object
-
 _DAY_SECONDS = 86400.0
+
+
+class PolicyError(ValueError):
+    """It is no policy; the message says what in it is wrong."""
 
 
 @dataclass(frozen=True)
@@ -63,18 +65,17 @@ class SyncPolicy:
         return not self.white_lists or any(one.includes(name) for one in self.white_lists)
 
 
-def parse(value: Any) -> SyncPolicy:
-    """Take a policy apart: an object, or JSON text as the SDK sends it; nothing is the default.
+def parse(policy: dict[str, Any]) -> SyncPolicy:
+    """Take a policy apart; what it does not say is as by default.
 
     Raises:
-        BadRequestError: something in it is not of its type; the message names it.
+        PolicyError: something in it is not of its type; the message names it.
     """
-    policy = json_object(value, "policy") if value not in (None, "") else {}
     upload, download = _section(policy, "uploadPolicy"), _section(policy, "downloadPolicy")
     extract, recycle = _section(policy, "extractPolicy"), _section(policy, "recyclePolicy")
     mode = upload.get("uploadMode") or "File"
     if mode not in ("File", "Archive"):
-        raise BadRequestError(f"uploadMode must be File or Archive, not {mode!r:.50}")
+        raise PolicyError(f"uploadMode must be File or Archive, not {mode!r:.50}")
     return SyncPolicy(
         auto_upload=_flag(upload, "autoUpload", default=True),
         archive=mode == "Archive",
@@ -100,7 +101,7 @@ def _section(policy: dict[str, Any], name: str) -> dict[str, Any]:
     if section is None:
         return {}
     if not isinstance(section, dict):
-        raise BadRequestError(f"{name} is no JSON object")
+        raise PolicyError(f"{name} is no JSON object")
     return section
 
 
@@ -109,20 +110,20 @@ def _flag(section: dict[str, Any], name: str, *, default: bool) -> bool:
     if value is None:
         return default
     if not isinstance(value, bool):
-        raise BadRequestError(f"{name} must be true or false, not {value!r:.50}")
+        raise PolicyError(f"{name} must be true or false, not {value!r:.50}")
     return value
 
 
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str):
-        raise BadRequestError(f"{name} must be text, not {value!r:.50}")
+        raise PolicyError(f"{name} must be text, not {value!r:.50}")
     return value
 
 
 def _paths(value: Any, name: str) -> list[str]:
     """Return relative paths without slashes around; wildcards are not supported and mean themselves."""
     if not isinstance(value, list):
-        raise BadRequestError(f"{name} must be an array of paths, not {value!r:.50}")
+        raise PolicyError(f"{name} must be an array of paths, not {value!r:.50}")
     return [_text(path, name).strip("/") for path in value]
 
 
@@ -130,7 +131,7 @@ def _white_lists(value: Any) -> list[WhiteList]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise BadRequestError(f"whiteLists must be an array of objects, not {value!r:.50}")
+        raise PolicyError(f"whiteLists must be an array of objects, not {value!r:.50}")
     return [
         WhiteList(
             _text(one.get("path", ""), "path").strip("/"),
@@ -145,7 +146,5 @@ def _lifecycle(value: Any) -> float | None:
         return None
     match = re.fullmatch(r"Lifecycle_(\d{1,4})Days?", value, re.ASCII) if isinstance(value, str) else None
     if match is None:
-        raise BadRequestError(
-            f"lifecycle must be like Lifecycle_3Days or Lifecycle_Forever, not {value!r:.50}"
-        )
+        raise PolicyError(f"lifecycle must be like Lifecycle_3Days or Lifecycle_Forever, not {value!r:.50}")
     return int(match[1]) * _DAY_SECONDS

@@ -20,7 +20,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_agb.local.contexts.files import ContextFileNotFoundError, ContextFiles
+from pytest_agb.local import background
+from pytest_agb.local.contexts.files import ContextFileError, ContextFileNotFoundError, ContextFiles
 from pytest_agb.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -235,21 +236,24 @@ class ContextStore:
         for context in list(self._contexts.values()):
             for folder, seconds in list(context.recycle.items()):
                 # What is deleted meanwhile, a file or all of the context, needs no recycling.
-                with contextlib.suppress(ContextNotFoundError):
-                    files = self.files(context.context_id)
-                    for entry in files.below(folder).values():
-                        if now - entry.stored >= seconds:
-                            with contextlib.suppress(ContextFileNotFoundError):
-                                files.delete(entry.key)
+                try:
+                    with contextlib.suppress(ContextNotFoundError):
+                        self._recycle(context.context_id, folder, now - seconds)
+                except (OSError, ContextFileError) as error:  # the others' time is over all the same
+                    logger.error("%s of %s can't be recycled: %s", folder, context.context_id, error)
+
+    def _recycle(self, context_id: str, folder: str, oldest: float) -> None:
+        files = self.files(context_id)
+        for entry in files.below(folder).values():
+            if entry.stored <= oldest:
+                with contextlib.suppress(ContextFileNotFoundError):
+                    files.delete(entry.key)
 
     async def recycle_forever(self) -> None:
         """Look for what has expired, until cancelled."""
-        while True:
-            try:
-                await asyncio.to_thread(self.recycle)
-            except OSError as error:
-                logger.error("contexts can't be recycled: %s", error)
-            await asyncio.sleep(_RECYCLE_SECONDS)
+        await background.repeat(
+            lambda: asyncio.to_thread(self.recycle), _RECYCLE_SECONDS, "recycling of contexts"
+        )
 
 
 def _remove(directory: Path) -> None:

@@ -212,6 +212,9 @@ class SessionContexts:
         ) as error:  # fmt: skip
             task.status, task.error = "Failed", str(error)
             logger.warning("%s of %s at %s failed: %s", kind, binding.context_id, path, error)
+        except BaseException as error:  # nobody is to wait for it for ever
+            task.status, task.error = "Failed", f"broken off: {type(error).__name__}"
+            raise
         finally:
             task.finished = int(time.time())
 

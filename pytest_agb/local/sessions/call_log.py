@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb.local.sessions.tool_schemas import SECRETS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -73,7 +75,7 @@ class CallLog:
 
 
 def _text(name: str, value: Any) -> str:
-    if name == "envs":  # where people pass secrets
+    if name in SECRETS:
         names = [_cut(str(key), 100) for key in value][:ARGUMENTS] if isinstance(value, dict) else []
         return ", ".join(f"{key}=..." for key in names) or "..."
     return _cut(value if isinstance(value, str) else _SHORTENED.repr(value))

@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb.local import background
 from pytest_agb.local.sessions import tool_schemas
 from pytest_agb.local.sessions.call_log import CallLog
 from pytest_agb.local.sessions.sandbox import SandboxError
@@ -24,6 +25,7 @@ from pytest_agb.local.sessions.sandbox import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pytest_agb.local.sessions.rules import SessionRules
     from pytest_agb.local.sessions.sandbox import Answer, ForkServerHandle, Sandbox
 
 logger = logging.getLogger("pytest_agb.local")
@@ -40,6 +42,10 @@ RUNNING, DELETING = "RUNNING", "DELETING"
 class SessionNotFoundError(LookupError):
     """There is no such session, or no longer."""
 
+    def __init__(self) -> None:
+        # By these words the SDK's delete knows that it is done.
+        super().__init__("Session not found")
+
 
 class QuotaError(RuntimeError):
     """There are as many sessions as there may be; the message says how many."""
@@ -51,23 +57,6 @@ class ImageNotFoundError(LookupError):
 
 class ImageNotHereError(LookupError):
     """The service has the image, this machine can't; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class SessionRules:
-    """How long sessions live, and how many. The defaults are the service's, as far as it documents them."""
-
-    #: Idle time after which a session is released if its creator named none, in seconds (docs/session/
-    #: lifecycle.md of the SDK; its README says 30 minutes).
-    default_idle_seconds: float = 300.0
-    #: Age at which a session is released whatever it does, in seconds (the same page).
-    maximum_lifetime_seconds: float = 1800.0
-    #: Sessions that there may be at once; ``None``: as many as the machine bears.
-    maximum_sessions: int | None = None
-    #: Seconds from an accepted release to the session's end. 0: it has ended when the answer goes out.
-    release_seconds: float = 0.0
-    #: Whether browser, desktop and phone images are taken, too: as code sandboxes that have none of these.
-    all_images: bool = False
 
 
 @dataclass
@@ -124,6 +113,8 @@ class Sessions:
         self._serials = itertools.count(1)
         self._creating = 0
         self._endings: set[asyncio.Task[None]] = set()
+        #: Set when the server ends: no release is put off any more.
+        self._closing = asyncio.Event()
 
     async def create(self, image: str, labels: dict[str, str], idle_seconds: float | None) -> Session:
         """Make a session and wait until it answers.
@@ -173,7 +164,7 @@ class Sessions:
         """
         session = self.peek(session_id)
         if session.status != RUNNING:
-            raise SessionNotFoundError(session_id)
+            raise SessionNotFoundError
         session.last_used = self._clock()
         return session
 
@@ -185,7 +176,7 @@ class Sessions:
         """
         session = self._sessions.get(session_id)
         if session is None:
-            raise SessionNotFoundError(session_id)
+            raise SessionNotFoundError
         return session
 
     def by_resource(self, resource_id: str) -> Session | None:
@@ -224,7 +215,7 @@ class Sessions:
         session.busy += 1
         try:
             arguments = tool_schemas.check(tool, given)
-            seconds = tool_schemas.timeout_seconds(tool, arguments)
+            seconds = tool_schemas.TOOLS[tool].seconds(arguments)
             answer = await session.sandbox.call(tool, arguments, seconds, on_event)
             session.history.ends(entry, answer.ok, answer.text)
             return answer
@@ -244,20 +235,25 @@ class Sessions:
         Raises:
             SessionNotFoundError
         """
-        session = self.get(session_id)
+        ending = self._begin_end(self.get(session_id), reason)
+        if not self._rules.release_seconds:
+            await asyncio.shield(ending)  # it goes on whatever becomes of who asked for it
+
+    def _begin_end(self, session: Session, reason: str) -> asyncio.Task[None]:
         session.status = DELETING
         if not self._rules.release_seconds:
             # Nobody is to see it on its way out: a status that is no end costs the SDK's delete a second.
-            del self._sessions[session_id]
-            await self._end(session, reason)
-            return
-        ending = asyncio.create_task(self._end_later(session, reason))
+            del self._sessions[session.session_id]
+        ending = asyncio.create_task(self._end_in_time(session, reason), name=f"end of {session.session_id}")
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
+        return background.watch(ending)
 
-    async def _end_later(self, session: Session, reason: str) -> None:
+    async def _end_in_time(self, session: Session, reason: str) -> None:
         try:
-            await asyncio.sleep(self._rules.release_seconds)
+            if self._rules.release_seconds:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), self._rules.release_seconds)
             await self._end(session, reason)
         finally:
             self._sessions.pop(session.session_id, None)
@@ -276,27 +272,28 @@ class Sessions:
         await self._fork_server.end(session.session_id)
 
     async def release_all(self) -> None:
-        """End every session now; when this returns, nothing of them is left."""
-        sessions, self._sessions = list(self._sessions.values()), {}
-        endings = [self._end(session, "the server is shutting down") for session in sessions]
-        await asyncio.gather(*endings, return_exceptions=True)
+        """End every session now, and those that are ending: when this returns, nothing of them is left."""
+        self._closing.set()
+        for session in self.find({}):
+            self._begin_end(session, "the server is shutting down")
+        await asyncio.gather(*self._endings, return_exceptions=True)  # what one dies of is logged
 
     async def release_expired(self) -> None:
-        """Release the sessions that nobody used for their idle timeout, and those past their lifetime."""
+        """Release the sessions that nobody used for their idle timeout, and those past their lifetime.
+
+        Their ends begin at once and go on after this returns: none waits for the uploads of another.
+        """
         now = self._clock()
-        expired: dict[str, str] = {}
         for session in self.find({}):
             if now - session.created >= self._rules.maximum_lifetime_seconds:
-                expired[session.session_id] = "the session reached its maximum lifetime"
+                reason = "the session reached its maximum lifetime"
             elif not session.busy and now - session.last_used >= session.idle_timeout_seconds:
-                expired[session.session_id] = "the session was idle for too long"
-        for session_id, reason in expired.items():
-            logger.info("%s: %s", session_id, reason)
-            with contextlib.suppress(SessionNotFoundError):
-                await self.release(session_id, reason)
+                reason = "the session was idle for too long"
+            else:
+                continue
+            logger.info("%s: %s", session.session_id, reason)
+            self._begin_end(session, reason)
 
     async def reap_forever(self, interval_seconds: float = 0.5) -> None:
         """Release what expires, until cancelled."""
-        while True:
-            await asyncio.sleep(interval_seconds)
-            await self.release_expired()
+        await background.repeat(self.release_expired, interval_seconds, "release of expired sessions")

@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.local import boot, framing
+from pytest_agb.local import background, boot, framing
 from pytest_agb.removal import remove_tree
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Sandbox:
         self._listening: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._next_call = 0
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._read())
+        self._task = background.watch(asyncio.create_task(self._read(), name=f"connection to {name}"))
         self._lost = ""
 
     async def ready(self) -> None:
@@ -199,7 +199,7 @@ class ForkServerHandle:
     def attach(self) -> None:
         """Begin to listen, in the running event loop."""
         self._socket.setblocking(False)
-        self._task = asyncio.create_task(self._read())
+        self._task = background.watch(asyncio.create_task(self._read(), name="connection to the fork server"))
 
     async def spawn(self, name: str) -> Sandbox:
         """Make a sandbox and wait until it answers.
@@ -258,16 +258,20 @@ class ForkServerHandle:
 
     async def _read(self) -> None:
         decoder = framing.Decoder()
-        with contextlib.suppress(OSError):
+        try:
             while data := await asyncio.get_running_loop().sock_recv(self._socket, 1 << 16):
                 for message in decoder.feed(data):
                     future = self._gone.get(message.get("gone", ""))
                     if future is not None and not future.done():
                         future.set_result(None)
-        self.alive = False
-        for future in self._gone.values():
-            if not future.done():
-                future.set_result(None)  # it took its sandboxes along
+        except OSError:
+            pass  # it is gone, as at the end of what it says
+        finally:
+            # Also where we can't follow it any more: without it the server has to end.
+            self.alive = False
+            for future in self._gone.values():
+                if not future.done():
+                    future.set_result(None)  # it took its sandboxes along
 
     def close(self) -> None:
         """Hang up, which ends every sandbox, and wait for the process."""

@@ -1,12 +1,16 @@
-"""The tools of a session: their schemas, and the check of what a caller gives them.
+"""The tools of a session: one entry each says all that the server knows of a tool.
 
-Arguments are checked here, so the agent gets exactly the keys and types it counts on.
+Arguments are checked by it, so the agent gets exactly the keys and types it counts on. What a tool does is in
+`pytest_agb.local.agent`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: The longest timeout a call may ask for, in seconds. The service documents none.
 MAX_TIMEOUT_SECONDS = 3600.0
@@ -36,6 +40,10 @@ class Parameter:
     required: bool = True
     default: Any = None
     choices: tuple[str, ...] = ()
+    #: Takes a value of the right type and returns what is wrong with it, or nothing.
+    check: Callable[[Any], str] | None = None
+    #: People pass secrets in it: it is not shown.
+    secret: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,8 @@ class Tool:
     server: str
     description: str
     parameters: dict[str, Parameter] = field(default_factory=dict)
+    #: Seconds that a call may take by its own account, of its checked arguments.
+    seconds: Callable[[dict[str, Any]], float] = lambda arguments: 30.0
 
     def schema(self) -> dict[str, Any]:
         """Return the tool as `listTools` shows it."""
@@ -67,6 +77,45 @@ class Tool:
         }
 
 
+def _no_negative(number: int) -> str:
+    return "must not be negative" if number < 0 else ""
+
+
+def _timeout(per_second: int) -> Callable[[float], str]:
+    limit = MAX_TIMEOUT_SECONDS * per_second
+
+    def check(value: float) -> str:
+        return "" if 0 < value <= limit else f"must be between 0 and {limit:.0f}, not {value}"
+
+    return check
+
+
+def _no_nul(text: str) -> str:
+    return "must not contain NUL" if "\0" in text else ""
+
+
+def _strings(items: list[Any]) -> str:
+    return "" if all(isinstance(item, str) for item in items) else "must be an array of strings"
+
+
+def _environment(envs: dict[str, Any]) -> str:
+    for name, value in envs.items():
+        if not isinstance(value, str) or not name or "=" in name or "\0" in name + value:
+            return "must map names to strings"
+    return ""
+
+
+def _edits(edits: list[Any]) -> str:
+    for edit in edits:
+        if not isinstance(edit, dict) or not all(
+            isinstance(edit.get(key), str) for key in ("oldText", "newText")
+        ):
+            return "must be an array of {oldText, newText}"
+        if not edit["oldText"]:
+            return "has an edit whose 'oldText' is empty"
+    return ""
+
+
 _PATH = Parameter(str, "Absolute, or relative to the home directory")
 _TOOLS = (
     Tool(
@@ -77,20 +126,32 @@ _TOOLS = (
             "code": Parameter(str, "The program"),
             "language": Parameter(str, "python, javascript, java or r", choices=_LANGUAGES),
             "timeout_s": Parameter(
-                float, "Seconds until the code is interrupted", required=False, default=60.0
+                float,
+                "Seconds until the code is interrupted",
+                required=False,
+                default=60.0,
+                check=_timeout(per_second=1),
             ),
         },
+        lambda arguments: float(arguments["timeout_s"]),
     ),
     Tool(
         "shell",
         "wuying_shell",
         "Run a command in a new shell",
         {
-            "command": Parameter(str, "The command line"),
-            "timeout_ms": Parameter(int, "Milliseconds until it is killed", required=False, default=1000),
+            "command": Parameter(str, "The command line", check=_no_nul),
+            "timeout_ms": Parameter(
+                int,
+                "Milliseconds until it is killed",
+                required=False,
+                default=1000,
+                check=_timeout(per_second=1000),
+            ),
             "cwd": Parameter(str, "Working directory", required=False),
-            "envs": Parameter(dict, "Environment variables", required=False),
+            "envs": Parameter(dict, "Environment variables", required=False, check=_environment, secret=True),
         },
+        lambda arguments: arguments["timeout_ms"] / 1000,
     ),
     Tool("get_file_info", "wuying_filesystem", "Describe a file or directory", {"path": _PATH}),
     Tool(
@@ -99,8 +160,10 @@ _TOOLS = (
         "Read a file or a slice of it",
         {
             "path": _PATH,
-            "offset": Parameter(int, "First byte", required=False, default=0),
-            "length": Parameter(int, "Number of bytes; absent: to the end", required=False),
+            "offset": Parameter(int, "First byte", required=False, default=0, check=_no_negative),
+            "length": Parameter(
+                int, "Number of bytes; absent: to the end", required=False, check=_no_negative
+            ),
             "format": Parameter(
                 str, "binary: base64", required=False, default="text", choices=("text", "binary")
             ),
@@ -128,7 +191,7 @@ _TOOLS = (
         "Replace text in a file",
         {
             "path": _PATH,
-            "edits": Parameter(list, "[{oldText, newText}]"),
+            "edits": Parameter(list, "[{oldText, newText}]", check=_edits),
             "dryRun": Parameter(bool, "Only show the difference", required=False, default=False),
         },
     ),
@@ -139,14 +202,16 @@ _TOOLS = (
         {
             "path": _PATH,
             "pattern": Parameter(str, "*.txt, src/**/*.py"),
-            "excludePatterns": Parameter(list, "What to leave out", required=False, default=()),
+            "excludePatterns": Parameter(
+                list, "What to leave out", required=False, default=(), check=_strings
+            ),
         },
     ),
     Tool(
         "read_multiple_files",
         "wuying_filesystem",
         "Read several text files",
-        {"paths": Parameter(list, "The paths")},
+        {"paths": Parameter(list, "The paths", check=_strings)},
     ),
     Tool(
         "get_file_change",
@@ -157,6 +222,8 @@ _TOOLS = (
     Tool("get_metrics", "wuying_system", "Describe the load"),
 )
 TOOLS = {tool.name: tool for tool in _TOOLS}
+#: The arguments of any tool that are not shown.
+SECRETS = {name for tool in _TOOLS for name, parameter in tool.parameters.items() if parameter.secret}
 
 #: What the service's other images have: the tools that agbcloud-sdk 0.12 calls for a browser ...
 _BROWSER_TOOLS = ("page_use_", "stopChrome")
@@ -203,7 +270,6 @@ def check(name: str, given: dict[str, Any]) -> dict[str, Any]:
                 arguments[key] = {} if parameter.kind is dict else None
             continue
         arguments[key] = _convert(f"{name}: argument {key!r}", value, parameter)
-    _check_more(name, arguments)
     return arguments
 
 
@@ -217,51 +283,10 @@ def _convert(what: str, value: Any, parameter: Parameter) -> Any:
     if kind is int and isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ArgumentError(f"{what} must be of type {_TYPE_NAMES[kind]}, not {_shown(what, value)}")
+        shown = type(value).__name__ if parameter.secret else f"{value!r:.100}"
+        raise ArgumentError(f"{what} must be of type {_TYPE_NAMES[kind]}, not {shown}")
     if parameter.choices and value not in parameter.choices:
         raise ArgumentError(f"{what} must be one of {', '.join(parameter.choices)}, not {value!r:.100}")
+    if parameter.check is not None and (wrong := parameter.check(value)):
+        raise ArgumentError(f"{what} {wrong}")
     return value
-
-
-def _shown(what: str, value: Any) -> str:
-    # People pass secrets in environment variables.
-    return type(value).__name__ if "'envs'" in what else f"{value!r:.100}"
-
-
-def _check_more(name: str, arguments: dict[str, Any]) -> None:
-    """Check what a type does not say."""
-    for key in ("offset", "length"):
-        if (arguments.get(key) or 0) < 0:
-            raise ArgumentError(f"{name}: argument {key!r} must not be negative")
-    for key, limit in (("timeout_s", MAX_TIMEOUT_SECONDS), ("timeout_ms", MAX_TIMEOUT_SECONDS * 1000)):
-        if key in arguments and not 0 < arguments[key] <= limit:
-            raise ArgumentError(
-                f"{name}: argument {key!r} must be between 0 and {limit:.0f}, not {arguments[key]}"
-            )
-    for key in ("paths", "excludePatterns"):
-        if not all(isinstance(item, str) for item in arguments.get(key) or []):
-            raise ArgumentError(f"{name}: argument {key!r} must be an array of strings")
-    envs = arguments.get("envs") or {}
-    if not all(
-        isinstance(value, str) and key and "=" not in key and "\0" not in key + value
-        for key, value in envs.items()
-    ):
-        raise ArgumentError(f"{name}: argument 'envs' must map names to strings")
-    if "\0" in (arguments.get("command") or ""):
-        raise ArgumentError(f"{name}: argument 'command' must not contain NUL")
-    for edit in arguments.get("edits") or []:
-        if not isinstance(edit, dict) or not all(
-            isinstance(edit.get(key), str) for key in ("oldText", "newText")
-        ):
-            raise ArgumentError(f"{name}: argument 'edits' must be an array of {{oldText, newText}}")
-        if not edit["oldText"]:
-            raise ArgumentError(f"{name}: an edit's 'oldText' is empty")
-
-
-def timeout_seconds(name: str, arguments: dict[str, Any]) -> float:
-    """Return how long the tool may take by its own account."""
-    if name == "run_code":
-        return float(arguments["timeout_s"])
-    if name == "shell":
-        return float(arguments["timeout_ms"]) / 1000
-    return 30.0

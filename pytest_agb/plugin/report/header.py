@@ -36,10 +36,10 @@ def _isolation_notice(settings: Settings) -> list[str]:
         and not namespace_signs.are_doubtful()
     ):
         return []
-    from pytest_agb.local.isolation import choose  # only where there may be something to say: start-up time
+    from pytest_agb.local import server  # only where there may be something to say: start-up time
 
     try:
-        notice = choose.notice(choose.choose(settings.local_isolation), settings.local_network)
-    except choose.IsolationUnavailable:
+        notice = server.notice(server.choose(settings.local_isolation), settings.local_network)
+    except server.IsolationUnavailable:
         return []  # the tests that ask for a session say it, and others have no need of one
     return [f"agb: {notice}"] if notice else []

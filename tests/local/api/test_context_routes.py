@@ -14,7 +14,8 @@ from pytest_agb.local.api.context_routes import ContextControl
 from pytest_agb.local.api.request import Call
 from pytest_agb.local.api.signed_urls import SignedUrls
 from pytest_agb.local.contexts.store import ContextStore
-from pytest_agb.local.sessions.registry import Session, SessionRules, Sessions
+from pytest_agb.local.sessions.registry import Session, Sessions
+from pytest_agb.local.sessions.rules import SessionRules
 from pytest_agb.local.sessions.sandbox import Answer, ForkServerHandle, Sandbox
 
 
@@ -46,7 +47,7 @@ def test_the_answer_comes_before_the_files_do(tmp_path: Path, monkeypatch: pytes
             return [task["status"] for task in json.loads(status["data"])]
 
         context_id = contexts.create("one").context_id
-        await control.bind(session, control.bindings([{"contextId": context_id, "path": "/tmp/x"}]))
+        await control.binder([{"contextId": context_id, "path": "/tmp/x"}])(session)
         assert await states() == ["InProgress"]
         assert session.busy == 1  # so it is not released for idleness
         sandbox.gate.set()

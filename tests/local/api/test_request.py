@@ -71,6 +71,31 @@ def test_a_bad_create_makes_nothing(
 
 
 @pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("{", "policy is no JSON"),
+        ([1], "policy is no JSON object"),
+        (0, "policy is no JSON object"),
+        ({"uploadPolicy": "x"}, "uploadPolicy is no JSON object"),
+    ],
+)
+def test_a_bad_policy_makes_nothing(api: Api, policy: Any, words: str) -> None:
+    context = api.http.get("/sdk/GetContext", params={"name": "bad policy", "allowCreate": "true"}).json()
+    binding = {"contextId": context["data"]["id"], "path": "/tmp/x", "policy": policy}
+    answer = api.post("/mcp/createSession", {"persistenceDataList": [binding]}, imageId=IMAGE)
+    assert (answer["success"], answer["code"]) == (False, "InvalidParameter")
+    assert words in answer["message"]
+
+
+@pytest.mark.parametrize("policy", ["", "{}", None])
+def test_no_policy_is_the_default_one(api: Api, policy: Any) -> None:
+    context = api.http.get("/sdk/GetContext", params={"name": "no policy", "allowCreate": "true"}).json()
+    binding = {"contextId": context["data"]["id"], "path": "/tmp/x", "policy": policy}
+    with api.session(persistenceDataList=[binding]) as sandbox:
+        assert sandbox.session_id
+
+
+@pytest.mark.parametrize(
     ("method", "path", "query", "words"),
     [
         ("GET", "GetContext", {}, "id or name is missing"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -11,7 +12,6 @@ import pytest
 from starlette.requests import Request
 from support.local_server import Api, Server
 
-from pytest_agb.local.api.reply import Reply
 from pytest_agb.local.api.signed_urls import LIFETIME_SECONDS, SignedUrls
 from pytest_agb.local.contexts.store import ContextStore
 
@@ -105,7 +105,8 @@ def _answer(urls: SignedUrls, url: str) -> tuple[int, str]:
         "query_string": urlsplit(url).query.encode(),
     }  # fmt: skip
     answer = asyncio.run(urls.answer(Request(scope)))
-    return (answer.status, answer.code) if isinstance(answer, Reply) else (answer.status_code, "")
+    code = "" if answer.status_code == 200 else json.loads(bytes(answer.body))["code"]
+    return (answer.status_code, code)
 
 
 def test_after_its_context_is_deleted_it_opens_nothing(api: Api, context_id: str) -> None:

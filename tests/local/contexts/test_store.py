@@ -118,6 +118,20 @@ def test_files_are_kept_for_their_time_and_others_for_ever(tmp_path: Path) -> No
     contexts.close()
 
 
+def test_a_context_that_cannot_be_recycled_keeps_no_other_from_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    contexts = ContextStore(tmp_path)
+    broken, whole = (contexts.create(name).context_id for name in ("broken", "whole"))
+    _write(contexts.files(whole), "/tmp/x")
+    contexts.set_recycling(broken, "/" + "x" * 300, 0.0)  # more than a name may have
+    contexts.set_recycling(whole, "/tmp", 0.0)
+    contexts.recycle()
+    assert contexts.files(whole).below("/") == {}
+    assert broken in caplog.text
+    contexts.close()
+
+
 def test_a_server_looks_for_what_has_expired_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
