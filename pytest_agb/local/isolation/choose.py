@@ -161,7 +161,7 @@ def _probe(way: str) -> tuple[int, str, str]:
     with tempfile.TemporaryDirectory(prefix="pytest-agb-probe-") as directory:
         try:
             done = subprocess.run(
-                boot.command(f"isolation.{way}", "probe", directory, site=True),
+                boot.command("launch.probe", "main", way, directory, site=True),
                 env=boot.environment(), stdin=subprocess.DEVNULL, capture_output=True, cwd="/",
                 timeout=_PROBE_TIMEOUT_SECONDS, check=False,
             )  # fmt: skip
