@@ -1,27 +1,50 @@
-"""Signs that this machine forbids namespaces, for the header of a run. `local.isolation` knows, by trying.
+"""Signs that this machine forbids namespaces: for the header of a run, and to say why where there are none.
 
-Standard library only: a run that uses no session looks, too, and must not pay for a try.
+Whether sandboxes have namespaces `local.isolation` knows, by trying. Standard library only, and little: a run
+that uses no session looks, too, and must not pay for a try.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 _PROC = Path("/proc")
-#: Settings of the kernel, and the values with which it forbids.
-_FORBIDDING = {
-    "user/max_user_namespaces": "0",
-    "kernel/unprivileged_userns_clone": "0",
-    "kernel/apparmor_restrict_unprivileged_userns": "1",
-}
+
+
+class Setting(NamedTuple):
+    """A setting of the kernel, by its sysctl name, that can forbid namespaces."""
+
+    name: str
+    #: The value with which it forbids, and one with which it does not.
+    forbidding: int
+    allowing: int
+    #: What it means for the user that it forbids.
+    meaning: str
+
+
+SETTINGS = (
+    Setting("user.max_user_namespaces", 0, 15000, "user namespaces are switched off"),
+    Setting("kernel.unprivileged_userns_clone", 0, 1, "user namespaces are for root only"),
+    Setting("kernel.apparmor_restrict_unprivileged_userns", 1, 0, "AppArmor restricts user namespaces"),
+)
+
+
+def forbidding_setting() -> Setting | None:
+    """Return the first setting that forbids namespaces on this machine, if one does."""
+    for setting in SETTINGS:
+        value = _read(f"sys/{setting.name.replace('.', '/')}").strip()
+        if value == str(setting.forbidding):
+            return setting
+    return None
 
 
 def are_doubtful() -> bool:
     """Whether it is worth a try to learn if sandboxes can have namespaces here."""
     if not sys.platform.startswith("linux"):
         return True
-    if any(_read(f"sys/{name}").strip() == value for name, value in _FORBIDDING.items()):
+    if forbidding_setting() is not None:
         return True
     if "\nSeccomp:\t2" in _read("self/status"):  # system calls are filtered: a container, most often
         return True

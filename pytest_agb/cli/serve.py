@@ -22,8 +22,7 @@ def serve(arguments: argparse.Namespace) -> int:
     try:
         chosen = server.choose(arguments.isolation)
     except server.IsolationUnavailable as error:
-        # Here the option has another name than in a pytest run.
-        return _refuse(str(error).replace("--agb-local-isolation=any", "--isolation any"))
+        return _refuse(error.worded({"to run without": "--isolation=any  (commands then see this machine)"}))
     key = secrets.token_urlsafe(24)
 
     def announce(url: str) -> None:

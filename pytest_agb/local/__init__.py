@@ -9,7 +9,7 @@
     sessions/   which sessions live, how long; the server's end of their sandboxes and of the fork server
     background  tasks of the server that nobody waits for
     ------------------------------------------------------------------------------ a process boundary
-    launch/     the fork server: forks an agent per session
+    launch/     the fork server keeps the sandboxes that live, the launcher takes a process into one
     agent/      one per session: files, shells, and in code/ the interpreters
     isolation/  what makes the agent's view private: namespaces, Landlock; which of them this machine allows
     limits/     what a sandbox may use, and what sees to it
@@ -17,5 +17,5 @@
 
 Imports point down only. What stands below the line imports the standard library only: it is loaded into a
 fresh interpreter with an empty environment, before any sandbox exists. All of it imports nothing else of
-``pytest_agb`` but `removal`.
+``pytest_agb`` but `removal` and `namespace_signs`.
 """

@@ -1,6 +1,7 @@
 """Messages between server, fork server and agent: a length, then JSON.
 
-Each message is four bytes (big-endian length) and that many bytes of JSON: an object.
+Each message is four bytes (big-endian length) and that many bytes of JSON: an object. On a channel for ports
+(`agent.ports`) the server asks with `PORT_REQUEST` instead.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LENGTH = struct.Struct(">I")
+
+#: A port of the sandbox, and the version of IP to connect by: 4 or 6.
+PORT_REQUEST = struct.Struct(">HH")
 
 #: Bytes that one message may have. Ten times the bounded output of a call leaves room for JSON's escapes.
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+#: What a run can do where sandboxes can't be isolated, and what each is good for.
+_WITHOUT_ISOLATION = {
+    "to run without": "--agb-local-isolation=any  (commands then see this machine)",
+    "to use the AGB cloud": "set AGB_API_KEY",
+}
+
+
 class LocalServerError(RuntimeError):
     """The local server can't be had; the message says why and what to do."""
 
@@ -39,7 +46,9 @@ def ensure(run: Path, *, api_key: str, isolation: str, network: str) -> str:
 
     try:
         started: str = OnePerHost(run, "server").ensure(f"{__name__}:main", payload)["endpoint"]
-    except (IsolationUnavailable, detach.DetachError, OSError) as error:
+    except IsolationUnavailable as error:
+        raise LocalServerError(error.worded(_WITHOUT_ISOLATION)) from error
+    except (detach.DetachError, OSError) as error:
         raise LocalServerError(str(error)) from error
     return started
 

@@ -29,10 +29,15 @@ FORBIDDEN = ("unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_user_nam
 
 def without_landlock(number: int) -> tuple[str, ...]:
     """Runs a command for which Landlock's first system call ends with this error."""
+    return refusing({444: number})
+
+
+def refusing(calls: dict[int, int]) -> tuple[str, ...]:
+    """Runs a command for which the system calls of these numbers end with these errors."""
     code = (
         "import os, sys; from pytest_agb.local import syscalls; syscalls.prctl(38, 1); "
         "from pytest_agb.local.isolation import seccomp; "
-        f"seccomp.refuse({{444: {number}}}); os.execvp(sys.argv[1], sys.argv[1:])"
+        f"seccomp.refuse({calls}); os.execvp(sys.argv[1], sys.argv[1:])"
     )
     return (sys.executable, "-c", code)
 

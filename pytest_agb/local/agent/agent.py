@@ -9,7 +9,6 @@ Messages: ``{"id", "tool", "args"}`` in; ``{"ready": true}`` out first, then for
 """
 
 # Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
-# ruff: noqa: PTH118
 
 from __future__ import annotations
 
@@ -18,58 +17,42 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from pytest_agb.local import framing, syscalls
+from pytest_agb.local import framing
 from pytest_agb.local.agent import file_tools, transfer
 from pytest_agb.local.agent.changes import Changes
 from pytest_agb.local.agent.code.runner import CodeRunner
 from pytest_agb.local.agent.metrics import MetricsJob
+from pytest_agb.local.agent.paths import FileToolError
 from pytest_agb.local.agent.ports import Ports
 from pytest_agb.local.agent.shell import ShellJob
-from pytest_agb.local.isolation import namespaces
 from pytest_agb.local.limits import processes, usage
 from pytest_agb.local.limits.watchdog import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from pytest_agb.local.agent.paths import Place
     from pytest_agb.local.limits.cgroup import OutOfMemory
     from pytest_agb.local.limits.rlimits import Limits
-
-#: Everything that a process in a sandbox finds in its environment; the paths differ by isolation.
-_ENVIRONMENT = {"LANG": "C.UTF-8", "TERM": "dumb", "USER": "user", "LOGNAME": "user", "SHELL": "/bin/bash"}
-
-
-class ToolError(Exception):
-    """A tool's refusal; the message is for the caller."""
-
-
-class Job(Protocol):
-    """A call that takes time."""
-
-    def on_exit(self, pid: int, status: int) -> bool:
-        """Take note that ``pid`` ended; return whether it was this job's."""
-
-    def tick(self, now: float) -> float | None:
-        """Do what is due; return when to be called again, on `time.monotonic`'s clock."""
+    from pytest_agb.local.loop import Job
 
 
 class Agent:
-    """The loop, and what it looks after."""
+    """The loop, and what it looks after: a `loop.Loop`."""
 
     def __init__(
         self,
         connection: socket.socket,
-        place: file_tools.Place,
+        place: Place,
         limits: Limits,
         *,
         alone: bool,
         out_of_memory: OutOfMemory | None,
     ) -> None:
-        self.place = place
+        self._place = place
         self._alone = alone
         self._out_of_memory = out_of_memory
         self._killed = (0.0, "")
@@ -82,7 +65,9 @@ class Agent:
         self._tools = {**file_tools.TOOLS, **transfer.TOOLS, "get_file_change": Changes().report}
         self._runners: dict[str, CodeRunner] = {}
         if usage.has_children_files():
-            self._jobs.append(Watch(self, limits))
+            watch = Watch(self, place.directory, limits)
+            place.is_full = watch.is_full
+            self._jobs.append(watch)
         self._wake_read, self._wake_write = os.pipe()
 
     def run(self) -> None:
@@ -210,14 +195,14 @@ class Agent:
             if tool == "run_code":
                 self._runner(arguments["language"]).submit(call, arguments)
             elif tool == "shell":
-                self._jobs.append(ShellJob(self, call, arguments))
+                self._jobs.append(ShellJob(self, self._place, call, arguments))
             elif tool == "get_metrics":
-                self._jobs.append(MetricsJob(self, call))
+                self._jobs.append(MetricsJob(self, self._place, call))
             elif tool in self._tools:
-                self.reply(call, True, self._tools[tool](self.place, arguments))
+                self.reply(call, True, self._tools[tool](self._place, arguments))
             else:
                 self.reply(call, False, f"Tool [{tool}] is not found")
-        except file_tools.FileToolError as error:
+        except FileToolError as error:
             self.reply(call, False, str(error))
         except MemoryError:
             self.reply(call, False, f"{tool}: the sandbox's memory limit is reached")
@@ -227,7 +212,7 @@ class Agent:
     def _runner(self, language: str) -> CodeRunner:
         runner = self._runners.get(language)
         if runner is None:
-            runner = self._runners[language] = CodeRunner(self, language)
+            runner = self._runners[language] = CodeRunner(self, self._place, language)
             self._jobs.append(runner)
         return runner
 
@@ -239,37 +224,19 @@ class Agent:
 
 def run(
     connection: socket.socket,
-    directory: str | None,
+    place: Place,
     limits: Limits,
     *,
-    readable: Sequence[str] = (),
-    alone: bool = False,
-    out_of_memory: OutOfMemory | None = None,
+    alone: bool,
+    out_of_memory: OutOfMemory | None,
 ) -> None:
-    """Be the agent. ``directory`` is the session's own where there are no namespaces, else ``None``.
+    """Be the agent, in a process that is in its sandbox already.
 
-    Under Landlock ``readable`` are the folders outside that it may read. ``alone`` says that signals reach
-    only this process and those it starts. In a cgroup ``out_of_memory`` knows what the kernel does there.
+    ``alone`` says that signals reach only this process and those it starts. In a cgroup ``out_of_memory``
+    knows what the kernel does there.
     """
-    if sys.platform.startswith("linux"):
-        syscalls.set_dumpable(False)
-        if directory is not None:
-            syscalls.adopt_orphans()
-    place = file_tools.Place(directory, namespaces.HOME, readable)
-    os.environ.clear()
-    os.environ.update(_ENVIRONMENT)
-    os.environ.update(HOME=place.home, TMPDIR=place.temporary, PWD=place.home, PATH=_search_path(directory))
-    os.umask(0o022)
-    os.chdir(place.home)
     agent = Agent(connection, place, limits, alone=alone, out_of_memory=out_of_memory)
     try:
         agent.run()
     finally:
         agent.end()
-
-
-def _search_path(directory: str | None) -> str:
-    standard = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    if directory is not None and sys.platform == "darwin":
-        standard = f"/opt/homebrew/bin:{standard}"
-    return f"{os.path.join(sys.prefix, 'bin')}:{standard}"

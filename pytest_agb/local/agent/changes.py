@@ -12,11 +12,11 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.local.agent import tree
-from pytest_agb.local.agent.file_tools import FileToolError, errors, shown
+from pytest_agb.local import tree
+from pytest_agb.local.agent.paths import FileToolError, errors, shown
 
 if TYPE_CHECKING:
-    from pytest_agb.local.agent.file_tools import Place
+    from pytest_agb.local.agent.paths import Place
 
 #: Directories that one session may watch at a time; the one longest without a look is forgotten.
 MAX_WATCHED = 64

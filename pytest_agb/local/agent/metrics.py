@@ -13,12 +13,11 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from pytest_agb.local.agent import tree
-from pytest_agb.local.limits import processes
+from pytest_agb.local.limits import processes, usage
 
 if TYPE_CHECKING:
-    from pytest_agb.local.agent.agent import Agent
-    from pytest_agb.local.agent.file_tools import Place
+    from pytest_agb.local.agent.paths import Place
+    from pytest_agb.local.loop import Loop
 
 #: Seconds over which processor time is measured: 20 ticks of the kernel's clock.
 _MOMENT_SECONDS = 0.2
@@ -29,23 +28,24 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class MetricsJob:
     """Measures for a moment and answers one call."""
 
-    def __init__(self, agent: Agent, call: int) -> None:
-        self._agent = agent
+    def __init__(self, loop: Loop, place: Place, call: int) -> None:
+        self._loop = loop
+        self._place = place
         self._call = call
         self._started = time.monotonic()
         self._before = _cpu_seconds()
 
     def on_exit(self, pid: int, status: int) -> bool:
-        """See `agent.Job`."""
+        """See `loop.Job`."""
         return False
 
     def tick(self, now: float) -> float | None:
-        """See `agent.Job`."""
+        """See `loop.Job`."""
         if now < self._started + _MOMENT_SECONDS:
             return self._started + _MOMENT_SECONDS
         used = max(0.0, _cpu_seconds() - self._before) / (now - self._started)
-        self._agent.reply(self._call, True, json.dumps(_metrics(self._agent.place, used)))
-        self._agent.finished(self)
+        self._loop.reply(self._call, True, json.dumps(_metrics(self._place, used)))
+        self._loop.finished(self)
         return None
 
 
@@ -56,7 +56,7 @@ def _metrics(place: Place, processors: float) -> dict[str, object]:
     free = disk.f_bfree * disk.f_frsize
     total = disk.f_blocks * disk.f_frsize
     # With namespaces all files are in a file system of the sandbox's own.
-    used = total - free if place.directory is None else _tree_bytes(place.directory)
+    used = total - free if place.directory is None else usage.in_directory(place.directory)[0]
     return {
         "cpu_count": count,
         "cpu_used_pct": round(min(100.0, 100 * processors / count), 1),
@@ -97,11 +97,3 @@ def _memory_bytes(pid: int) -> int:
         _, resident, shared = map(int, file.read().split()[:3])
         return (resident - shared) * _PAGE_BYTES
     return 0  # it has ended
-
-
-def _tree_bytes(directory: str) -> int:
-    total = 0
-    for _, entry in tree.walk(directory):
-        with contextlib.suppress(OSError):
-            total += entry.stat(follow_symlinks=False).st_blocks * 512
-    return total

@@ -9,7 +9,7 @@ import fnmatch
 import itertools
 import os
 
-from pytest_agb.local.agent import tree
+from pytest_agb.local import tree
 
 #: Matches that one search returns at most.
 MAX_MATCHES = 10_000

@@ -16,12 +16,12 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.local.agent import denials
+from pytest_agb.local.agent import paths
 from pytest_agb.local.agent.output import Stream
 from pytest_agb.local.limits import processes
 
 if TYPE_CHECKING:
-    from pytest_agb.local.agent.agent import Agent
+    from pytest_agb.local.loop import Loop
 
 #: Seconds that output may still come after the shell ended: `command > >(tee file)` writes a little late.
 _DRAIN_SECONDS = 0.05
@@ -37,8 +37,9 @@ _SHELL = next(
 class ShellJob:
     """Runs one command and answers one call."""
 
-    def __init__(self, agent: Agent, call: int, arguments: dict[str, Any]) -> None:
-        self._agent = agent
+    def __init__(self, loop: Loop, place: paths.Place, call: int, arguments: dict[str, Any]) -> None:
+        self._loop = loop
+        self._place = place
         self._call = call
         self._timeout_ms: int = arguments["timeout_ms"]
         self._streams = (Stream(), Stream())
@@ -47,9 +48,9 @@ class ShellJob:
         self._drain_until = 0.0
         self._answered = False
         self._timed_out = False
-        directory = agent.place.resolve(arguments.get("cwd") or agent.place.home)
+        directory = place.resolve(arguments.get("cwd") or place.home)
         try:
-            with agent.starting(), processes.marking(call) as self._mark:
+            with loop.starting(), processes.marking(call) as self._mark:
                 self._process = subprocess.Popen(
                     [_SHELL, "-c", arguments["command"]],
                     cwd=directory, env={**os.environ, "PWD": directory, **arguments.get("envs", {})},
@@ -60,8 +61,8 @@ class ShellJob:
             for stream in self._streams:
                 stream.close()
             what = f"cwd not found: {arguments.get('cwd')}" if not os.path.isdir(directory) else str(error)
-            agent.reply(call, False, f"shell: {what}")
-            agent.finished(self)
+            loop.reply(call, False, f"shell: {what}")
+            loop.finished(self)
             self._answered = True
             self._process = None  # type: ignore[assignment]
             return
@@ -69,18 +70,18 @@ class ShellJob:
         self._deadline = self._started + self._timeout_ms / 1000
         for stream in self._streams:
             stream.close_writer()
-            agent.watch(stream.descriptor, lambda stream=stream: self._on_output(stream))  # type: ignore[misc]
+            loop.watch(stream.descriptor, lambda stream=stream: self._on_output(stream))  # type: ignore[misc]
 
     def _on_output(self, stream: Stream) -> None:
         stream.read_available()
         if stream.ended:
-            self._agent.unwatch(stream.descriptor)
+            self._loop.unwatch(stream.descriptor)
             stream.close()
             if self._answered and all(stream.ended for stream in self._streams):
-                self._agent.finished(self)
+                self._loop.finished(self)
 
     def on_exit(self, pid: int, status: int) -> bool:
-        """See `agent.Job`."""
+        """See `loop.Job`."""
         if self._process is None or pid != self._process.pid or self._exit_status is not None:
             return False
         self._exit_status = os.waitstatus_to_exitcode(status)
@@ -92,9 +93,9 @@ class ShellJob:
         return True
 
     def tick(self, now: float) -> float | None:
-        """See `agent.Job`."""
+        """See `loop.Job`."""
         if self._process is None:
-            self._agent.finished(self)
+            self._loop.finished(self)
             return None
         if self._answered:
             return None
@@ -122,12 +123,12 @@ class ShellJob:
                 f"{separator}command timed out after {self._timeout_ms} ms and was killed, "
                 f"with everything it had started; give it a longer timeout_ms\n"
             )
-        stderr += denials.explain(self._agent.place, stderr)
-        if reason := self._agent.why_killed(self._started, self._exit_status):
+        stderr += paths.explain_denials(self._place, stderr)
+        if reason := self._loop.why_killed(self._started, self._exit_status):
             stderr += f"pytest-agb: the session's processes were killed: {reason}\n"
         answer: dict[str, Any] = {"stdout": stdout, "stderr": stderr, "exit_code": code}
         if code != 0:
             answer["traceId"] = secrets.token_hex(16)
-        self._agent.reply(self._call, not self._timed_out, json.dumps(answer))
+        self._loop.reply(self._call, not self._timed_out, json.dumps(answer))
         if all(stream.ended for stream in self._streams):
-            self._agent.finished(self)
+            self._loop.finished(self)

@@ -14,11 +14,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.local.agent import tree
-from pytest_agb.local.agent.file_tools import FileToolError, Place, errors
+from pytest_agb.local import tree
+from pytest_agb.local.agent.paths import FileToolError, errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pytest_agb.local.agent.paths import Place
 
 #: Files below one directory.
 MAX_FILES = 500_000

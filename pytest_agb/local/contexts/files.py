@@ -15,7 +15,7 @@ import threading
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from pytest_agb.local.agent import tree
+from pytest_agb.local import tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

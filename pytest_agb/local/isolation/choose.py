@@ -1,7 +1,7 @@
 """Decide how sandboxes are kept apart on this machine, or say why they can't be.
 
-Standard library only. The question is answered by trying, in a process of its own: a kernel, a container
-and a security module can each forbid a step, and only the step knows.
+The question is answered by a launch, in a process of its own (`launch.probe`): a kernel, a container and a
+security module can each forbid a step, and only the step knows.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_agb import namespace_signs
 from pytest_agb.local import boot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 #: For the header of a run whose sandboxes are not sandboxes.
 NOT_ISOLATED = "NOT ISOLATED: commands see this machine"
@@ -37,12 +41,7 @@ DOCKER_OPTIONS = (
     "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined "
     "--security-opt systempaths=unconfined …"
 )
-_SETTINGS = Path("/proc/sys")
 _PROBE_TIMEOUT_SECONDS = 20.0
-
-
-class IsolationUnavailable(RuntimeError):  # noqa: N818 (it is a state of the machine)
-    """This machine can't keep sandboxes apart. The message has the cause and the remedies."""
 
 
 class Obstacle(NamedTuple):
@@ -50,6 +49,33 @@ class Obstacle(NamedTuple):
 
     cause: str
     remedy: str = ""
+
+
+class IsolationUnavailable(RuntimeError):  # noqa: N818 (it is a state of the machine)
+    """This machine can't keep sandboxes apart. The message has the causes, and what lifts them."""
+
+    def __init__(self, obstacles: Sequence[Obstacle]) -> None:
+        super().__init__(obstacles)
+        self.obstacles = obstacles
+
+    def __str__(self) -> str:
+        return self.worded({})
+
+    def worded(self, ways_around: Mapping[str, str]) -> str:
+        """Return the message, one line for each remedy.
+
+        ``ways_around`` are those that the caller has besides, an option of its own for example: what each is
+        good for (``to run without``), and what to do.
+        """
+        causes = dict.fromkeys(obstacle.cause for obstacle in self.obstacles)
+        remedies = dict.fromkeys(obstacle.remedy for obstacle in self.obstacles if obstacle.remedy)
+        lines = [("to isolate them" if number == 0 else "or", what) for number, what in enumerate(remedies)]
+        return "\n".join(
+            [
+                f"Local sandboxes can't be isolated on this machine: {'; '.join(causes)}.",
+                *(f"  {f'{purpose}:':<22} {what}" for purpose, what in [*lines, *ways_around.items()]),
+            ]
+        )
 
 
 def choose(requested: str) -> str:
@@ -74,7 +100,7 @@ def choose(requested: str) -> str:
         obstacles.append(obstacle)
     if requested == "any":
         return "none"
-    raise IsolationUnavailable(_message(obstacles))
+    raise IsolationUnavailable(obstacles)
 
 
 def obstacle_to(way: str) -> Obstacle | None:
@@ -161,7 +187,7 @@ def _probe(way: str) -> tuple[int, str, str]:
     with tempfile.TemporaryDirectory(prefix="pytest-agb-probe-") as directory:
         try:
             done = subprocess.run(
-                boot.command(f"isolation.{way}", "probe", directory, site=True),
+                boot.command("launch.probe", "main", way, directory, site=True),
                 env=boot.environment(), stdin=subprocess.DEVNULL, capture_output=True, cwd="/",
                 timeout=_PROBE_TIMEOUT_SECONDS, check=False,
             )  # fmt: skip
@@ -176,18 +202,13 @@ def _probe(way: str) -> tuple[int, str, str]:
 
 def _switched_off() -> Obstacle | None:
     """Return the setting of the kernel that forbids user namespaces, if one does."""
-    for name, forbidding, cause, allowing in (
-        ("user.max_user_namespaces", 0, "user namespaces are switched off", 15000),
-        ("kernel.unprivileged_userns_clone", 0, "user namespaces are for root only", 1),
-        ("kernel.apparmor_restrict_unprivileged_userns", 1, "AppArmor restricts user namespaces", 0),
-    ):
-        try:
-            value = int((_SETTINGS / name.replace(".", "/")).read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            continue
-        if value == forbidding:
-            return Obstacle(f"{cause} ({name} is {value})", f"sudo sysctl -w {name}={allowing}")
-    return None
+    setting = namespace_signs.forbidding_setting()
+    if setting is None:
+        return None
+    return Obstacle(
+        f"{setting.meaning} ({setting.name} is {setting.forbidding})",
+        f"sudo sysctl -w {setting.name}={setting.allowing}",
+    )
 
 
 def _in_container() -> bool:
@@ -197,14 +218,3 @@ def _in_container() -> bool:
         or Path("/run/.containerenv").exists()
         or "KUBERNETES_SERVICE_HOST" in os.environ
     )
-
-
-def _message(obstacles: list[Obstacle]) -> str:
-    causes = dict.fromkeys(obstacle.cause for obstacle in obstacles)
-    remedies = dict.fromkeys(obstacle.remedy for obstacle in obstacles if obstacle.remedy)
-    lines = [f"Local sandboxes can't be isolated on this machine: {'; '.join(causes)}."]
-    for remedy, words in zip(remedies, ("to isolate them:", "or:"), strict=False):
-        lines.append(f"  {words:<22} {remedy}")
-    lines.append("  to run without:        --agb-local-isolation=any  (commands then see this machine)")
-    lines.append("  to use the AGB cloud:  set AGB_API_KEY")
-    return "\n".join(lines)

@@ -18,7 +18,7 @@ import secrets
 import socket
 import stat
 import struct
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pytest_agb.local import syscalls
 from pytest_agb.local.isolation import host, seccomp
@@ -157,21 +157,12 @@ def _allow(rules: int, path: str, rights: int) -> None:
 # ---------------------------------------------------------------------- what holds on this machine
 
 
-def probe(directory: str) -> NoReturn:
-    """Confine this process to ``directory``, print what it then is kept from, and exit with status 0.
+def held() -> list[str]:
+    """Return what this process, which is confined, is kept from: of ``files``, ``network`` and ``signals``.
 
-    ``files``, ``network``, ``signals``: an ABI's number is a promise that not every kernel keeps. Where a
-    step fails, its error's number and its name are printed, and the status is 1.
+    An ABI's number is a promise that not every kernel keeps.
     """
-    try:
-        confine(directory, readable(host.python_prefixes()), network=False)
-    except OSError as error:
-        step = error.step if isinstance(error, syscalls.StepError) else (error.filename or "set-up")
-        os.write(1, f"{error.errno} {step}\n".encode())
-        os._exit(1)
-    held = [name for name, attempt in _ATTEMPTS.items() if _is_refused(attempt)]
-    os.write(1, " ".join(held).encode() + b"\n")
-    os._exit(0)
+    return [name for name, attempt in _ATTEMPTS.items() if _is_refused(attempt)]
 
 
 def readable(shown: list[str]) -> list[str]:

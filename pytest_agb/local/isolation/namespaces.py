@@ -2,10 +2,10 @@
 
 The sandbox sees: a writable root in memory (size-limited), the host's programs read-only, a ``/tmp`` and
 a home of its own, its own processes, its own (empty) network. Its processes are unprivileged on the host
-whoever runs the server. Steps and their order::
+whoever runs the server. These are the steps; `launch.launcher` takes them, in this order::
 
-    launcher  unshare → user map → mounts → fork
-    agent (process 1 of the sandbox)  /proc → pivot_root → give up the user and all capabilities
+    helper                   unshare → user map → mounts → fork
+    process 1 of the sandbox /proc → pivot_root → give up the user and all capabilities
 """
 
 # Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
@@ -21,12 +21,14 @@ import os
 import platform
 import socket
 import struct
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from pytest_agb.local import syscalls
 from pytest_agb.local.isolation import host
-from pytest_agb.local.limits.rlimits import Limits
 from pytest_agb.local.syscalls import StepError
+
+if TYPE_CHECKING:
+    from pytest_agb.local.limits.rlimits import Limits
 
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -197,49 +199,3 @@ def drop_privileges() -> None:
         os.setresgid(INSIDE_ID, INSIDE_ID, INSIDE_ID)
         os.setresuid(INSIDE_ID, INSIDE_ID, INSIDE_ID)
     syscalls.give_up_capabilities()
-
-
-def probe(root: str) -> NoReturn:
-    """Go all the way in, in this process, and exit: 0, or 1 after ``step errno`` on standard output."""
-    try:
-        uid, gid = os.getuid(), os.getgid()
-        step_in(root, Limits(), uid, gid)
-    except StepError as error:
-        os.write(1, f"{error.errno} {error.step}\n".encode())
-        os._exit(1)
-    except OSError as error:
-        os.write(1, f"{error.errno} {error.filename or 'set-up'}\n".encode())
-        os._exit(1)
-    os._exit(0)
-
-
-def step_in(root: str, limits: Limits, uid: int, gid: int) -> None:
-    """Try the whole way into a sandbox, for the probe: from `unshare` to `drop_privileges`.
-
-    Returns in a child, process 1 of a new sandbox; the calling process exits with the child's status.
-    """
-    ready_read, ready_write = os.pipe()
-    mapped_read, mapped_write = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(ready_write)
-        if os.read(ready_read, 1):
-            try:
-                write_id_maps(child, uid, gid)
-            except StepError as error:
-                os.write(1, f"{error.errno} {error.step}\n".encode())
-                os._exit(1)
-            os.write(mapped_write, b"m")
-        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 255)
-    unshare(network=False)
-    os.write(ready_write, b"u")
-    os.close(mapped_write)
-    if not os.read(mapped_read, 1):
-        os._exit(1)
-    build_root(root, host.python_prefixes(), limits)
-    loopback_up()
-    child = os.fork()
-    if child:
-        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 255)
-    enter_root(root)
-    drop_privileges()

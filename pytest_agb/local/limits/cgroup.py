@@ -192,10 +192,6 @@ class OutOfMemory:
         self._score = -1
         self._own_score = 0
 
-    def duplicate(self) -> OutOfMemory:
-        """The same by a descriptor that is none of the lowest."""
-        return OutOfMemory(fcntl.fcntl(self.descriptor, fcntl.F_DUPFD_CLOEXEC, 10), self._memory)
-
     def become_agent(self) -> None:
         """Have this process outlive what it is `starting`. It comes before anything of a user's runs.
 

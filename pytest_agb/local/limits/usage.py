@@ -13,10 +13,10 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from pytest_agb.local import tree
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def all_others() -> set[int]:
@@ -126,16 +126,11 @@ def system_v_memory() -> dict[int, int]:
 def in_directory(directory: str) -> tuple[int, int]:
     """Return the bytes and the number of the files below ``directory``."""
     size = number = 0
-    waiting = [directory]
-    while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    info = entry.stat(follow_symlinks=False)
-                    size += info.st_blocks * 512
-                    number += 1
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
+    with contextlib.suppress(OSError):  # the directory itself is gone, and with it what was in it
+        for _, entry in tree.walk(directory):
+            with contextlib.suppress(OSError):
+                size += entry.stat(follow_symlinks=False).st_blocks * 512
+                number += 1
     return size, number
 
 

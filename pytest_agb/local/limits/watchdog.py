@@ -15,8 +15,8 @@ from pytest_agb.local import syscalls
 from pytest_agb.local.limits import usage
 
 if TYPE_CHECKING:
-    from pytest_agb.local.agent.agent import Agent
     from pytest_agb.local.limits.rlimits import Limits
+    from pytest_agb.local.loop import Loop
 
 #: Seconds between two looks, the shorter the nearer the limit.
 _SELDOM, _OFTEN = 0.25, 0.05
@@ -27,28 +27,32 @@ _NOTICEABLE = 16 << 20
 
 
 class Watch:
-    """A job of the agent's that never ends."""
+    """A job of the agent's that never ends.
 
-    def __init__(self, agent: Agent, limits: Limits) -> None:
-        self._agent = agent
+    ``directory`` holds the session's files where there are no namespaces; with them it is ``None``.
+    """
+
+    def __init__(self, loop: Loop, directory: str | None, limits: Limits) -> None:
+        self._loop = loop
         self._limits = limits
         self._next = 0.0
         #: Processes that were killed and may not be gone yet: what they use is no reason to kill others.
         self._dying: set[int] = set()
-        self._files: _Files | None = None
-        if agent.place.directory is not None:
-            self._files = _Files(agent.place.directory, limits)
-            agent.place.is_full = self._files.is_full
+        self._files = None if directory is None else _Files(directory, limits)
+
+    def is_full(self) -> bool:
+        """Whether the session's files are more or larger than they may be, as far as it is ours to see to."""
+        return self._files is not None and self._files.is_full()
 
     def on_exit(self, pid: int, status: int) -> bool:
-        """See `agent.Job`."""
+        """See `loop.Job`."""
         return False
 
     def tick(self, now: float) -> float | None:
-        """See `agent.Job`."""
+        """See `loop.Job`."""
         if now < self._next:
             return self._next
-        self._agent.look_for_victims()
+        self._loop.look_for_victims()
         started = time.thread_time()  # not by the clock: where many run, a look takes long and must come soon
         pids = self._processes(self._limits.processes + len(self._dying))
         self._dying &= pids
@@ -62,9 +66,9 @@ class Watch:
             used = self._memory(pids)
             reason = self._too_much(used) or self._look_at_files(pids)
         if reason:
-            self._agent.kill_all(reason)
+            self._loop.kill_all(reason)
             self._dying = self._processes(1 << 20)
-            if self._agent.place.directory is None:
+            if self._files is None:
                 for segment in usage.system_v_memory():  # of this session; they outlive processes
                     syscalls.remove_system_v_memory(segment)
         nearness = min(1.0, used / self._limits.memory_bytes)
@@ -82,7 +86,7 @@ class Watch:
 
     def _memory(self, pids: set[int]) -> int:
         nowhere = sum(size for name, size in usage.nameless_files(pids) if name.startswith("/memfd:"))
-        if self._agent.place.directory is None:
+        if self._files is None:
             nowhere += sum(usage.system_v_memory().values())
         at_most = usage.memory_at_most(pids) + nowhere
         return at_most if at_most <= self._limits.memory_bytes else usage.memory(pids) + nowhere

@@ -15,7 +15,7 @@ import select
 import socket
 from typing import TYPE_CHECKING
 
-from pytest_agb.local.agent.ports import REQUEST
+from pytest_agb.local.framing import PORT_REQUEST
 from pytest_agb.local.sessions.registry import SessionNotFoundError
 from pytest_agb.local.sessions.sandbox import SandboxError
 
@@ -100,7 +100,7 @@ class Links:
 
     def _connect_by(self, version: int, port: int) -> socket.socket:
         assert self._channel is not None
-        self._channel.sendall(REQUEST.pack(port, version))
+        self._channel.sendall(PORT_REQUEST.pack(port, version))
         answer, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
         if not answer:
             raise SandboxError("the sandbox is gone")

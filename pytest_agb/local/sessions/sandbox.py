@@ -207,10 +207,6 @@ class ForkServerHandle:
         Raises:
             SandboxError: it can't be made; the message says which step failed.
         """
-        if self._on_disk:
-            home = self._directory / name
-            for folder in (home, home / "home", home / "tmp"):
-                folder.mkdir(mode=0o700)
         ours, theirs = socket.socketpair()
         try:
             request = framing.encode({"op": "spawn", "session": name})

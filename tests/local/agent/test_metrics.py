@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_agb.local.agent import metrics
-from pytest_agb.local.agent.file_tools import Place
+from pytest_agb.local.agent.paths import Place
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="processes are measured in /proc, which is Linux's"

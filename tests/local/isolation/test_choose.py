@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import subprocess
 import sys
@@ -54,7 +55,8 @@ def test_with_neither_auto_refuses_with_both_causes_and_what_lifts_them() -> Non
     assert "to isolate them:       sudo sysctl -w user.max_user_namespaces=15000" in said
     assert "Landlock is switched off (it is not in /sys/kernel/security/lsm)" in said
     assert "lsm=landlock" in said
-    assert "--isolation any" in said
+    assert "to run without:        --isolation=any  (commands then see this machine)" in said
+    assert "--agb" not in said
 
 
 @needs_filters
@@ -81,7 +83,6 @@ except isolation.IsolationUnavailable as error:
     )  # fmt: skip
     for word in words:
         assert word in done.stdout, done
-    assert "--agb-local-isolation=any" in done.stdout
     assert "namespaces" not in done.stdout
 
 
@@ -116,7 +117,6 @@ def test_the_setting_that_forbids_namespaces_is_named_with_the_command_that_lift
     setting = tmp_path / "sys" / name.replace(".", "/")
     setting.parent.mkdir(parents=True)
     setting.write_text(f"{value}\n")
-    monkeypatch.setattr(choose, "_SETTINGS", tmp_path / "sys")
     monkeypatch.setattr(namespace_signs, "_PROC", tmp_path)
     monkeypatch.setattr(choose, "_probe", lambda _: (1, f"{errno.EPERM} mounts", ""))
     monkeypatch.setattr(choose, "_in_container", lambda: False)
@@ -139,7 +139,7 @@ def test_the_setting_that_forbids_namespaces_is_named_with_the_command_that_lift
 def test_a_containers_limits_are_named_with_the_options_that_lift_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(choose, "_SETTINGS", tmp_path)
+    monkeypatch.setattr(namespace_signs, "_PROC", tmp_path)
     monkeypatch.setattr(choose, "_probe", lambda _: (1, f"{errno.EPERM} unshare", ""))
     monkeypatch.setattr(choose, "_in_container", lambda: True)
     obstacle = choose._namespaces.__wrapped__()
@@ -179,6 +179,34 @@ def test_what_the_kernel_offers_is_used() -> None:
     if shutil.which("unshare"):
         offered = subprocess.run(["unshare", "-Urmpfn", "--mount-proc", "true"], capture_output=True)
         assert offered.returncode or choose.obstacle_to("namespaces") is None
+
+
+def test_a_refusal_names_the_ways_around_that_its_caller_has() -> None:
+    """An option of the plugin's is none of `serve`'s, so neither is for local/ to know."""
+    obstacles = [
+        choose.Obstacle("no this", "do this"),
+        choose.Obstacle("no that", "do that"),
+        choose.Obstacle("no that", "do that"),
+        choose.Obstacle("and no third"),
+    ]
+    refusal = choose.IsolationUnavailable(obstacles)
+    lines = [
+        "Local sandboxes can't be isolated on this machine: no this; no that; and no third.",
+        "  to isolate them:       do this",
+        "  or:                    do that",
+    ]
+    assert str(refusal).splitlines() == lines
+    assert refusal.worded({"to go around": "go around"}).splitlines() == [
+        *lines,
+        "  to go around:          go around",
+    ]
+
+
+@pytest.mark.parametrize("folder", ["agent", "isolation", "launch", "limits"])
+def test_no_option_of_a_caller_is_named_in_local(folder: str) -> None:
+    local = Path(choose.__file__).parents[1]
+    for file in (local / folder).rglob("*.py"):
+        assert not re.search(r"--agb|agb_local|--(isolation|network)\b", file.read_text()), file
 
 
 def test_what_is_no_choice_is_refused() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_agb import namespace_signs
 from pytest_agb.local.isolation import choose
 from pytest_agb.local.limits.rlimits import Limits
 
@@ -16,19 +17,15 @@ PAGE = (ROOT / "docs" / "isolation.md").read_text(encoding="utf-8")
 def test_each_setting_that_forbids_is_there_with_the_command_that_lifts_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "_SETTINGS", tmp_path)
-    for name, value in (
-        ("user.max_user_namespaces", 0),
-        ("kernel.unprivileged_userns_clone", 0),
-        ("kernel.apparmor_restrict_unprivileged_userns", 1),
-    ):
-        setting = tmp_path / name.replace(".", "/")
-        setting.parent.mkdir(exist_ok=True)
-        setting.write_text(str(value))
+    monkeypatch.setattr(namespace_signs, "_PROC", tmp_path)
+    for setting in namespace_signs.SETTINGS:
+        file = tmp_path / "sys" / setting.name.replace(".", "/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(str(setting.forbidding))
         obstacle = choose._switched_off()
         assert obstacle is not None
         assert f"`{obstacle.remedy}`" in PAGE
-        setting.unlink()
+        file.unlink()
     assert f"`{choose.DOCKER_OPTIONS}`" in PAGE
 
 

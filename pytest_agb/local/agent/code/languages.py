@@ -64,7 +64,6 @@ _PROGRAMS = {
     ),
     "r": Program("R", ("Rscript",), "r-base-core", _driver("driver.R"), ("--vanilla", "-e", "{source}")),
 }  # fmt: skip
-LANGUAGES = ("python", *_PROGRAMS)
 
 
 @dataclass(frozen=True)

@@ -116,8 +116,6 @@ def _make_backend(module: types.ModuleType) -> None:
 class DisplayObject:
     """Something with one format."""
 
-    _method = ""
-
     def __init__(
         self,
         data: Any = None,

@@ -20,13 +20,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.local.agent import denials
+from pytest_agb.local.agent import paths
 from pytest_agb.local.agent.code import frames, languages
 from pytest_agb.local.agent.output import Stream
 from pytest_agb.local.limits import processes
 
 if TYPE_CHECKING:
-    from pytest_agb.local.agent.agent import Agent
+    from pytest_agb.local.loop import Loop
 
 #: Seconds that code may take to stop when it is interrupted, before the interpreter is replaced.
 _INTERRUPT_SECONDS = 2.0
@@ -62,8 +62,9 @@ class _Call:
 class CodeRunner:
     """Runs one piece of code after the other, in one language."""
 
-    def __init__(self, agent: Agent, language: str) -> None:
-        self._agent = agent
+    def __init__(self, loop: Loop, place: paths.Place, language: str) -> None:
+        self._loop = loop
+        self._place = place
         self._language = language
         self._queue: deque[_Call] = deque()
         self._call: _Call | None = None
@@ -97,7 +98,7 @@ class CodeRunner:
                 self._start()
             except (languages.LanguageMissingError, OSError) as error:
                 call, self._call = self._call, None
-                self._agent.reply(call.number, False, f"run_code: {self._language} {error}")
+                self._loop.reply(call.number, False, f"run_code: {self._language} {error}")
 
     # ------------------------------------------------------------------ the interpreter's life
 
@@ -107,7 +108,7 @@ class CodeRunner:
         self._replies, replies_write = os.pipe()
         try:
             pipes = languages.Pipes(requests_read, replies_write, streams[0].writer, streams[1].writer)
-            with self._agent.starting():
+            with self._loop.starting():
                 self._pid = languages.start(self._language, pipes)
         except BaseException:
             for descriptor in (self._requests, self._replies):
@@ -124,10 +125,10 @@ class CodeRunner:
         for stream in streams:
             stream.close_writer()
             stream.start()  # what an interpreter says before it dies is what a user must see
-            self._agent.watch(stream.descriptor, lambda stream=stream: self._on_output(stream))  # type: ignore[misc]
+            self._loop.watch(stream.descriptor, lambda stream=stream: self._on_output(stream))  # type: ignore[misc]
         for descriptor in (self._requests, self._replies):
             os.set_blocking(descriptor, False)
-        self._agent.watch(self._replies, self._on_replies)
+        self._loop.watch(self._replies, self._on_replies)
 
     def _begin(self) -> None:
         assert self._call is not None
@@ -155,17 +156,17 @@ class CodeRunner:
             while self._unsent:
                 del self._unsent[: os.write(self._requests, self._unsent)]
         except BlockingIOError:
-            self._agent.watch_writable(self._requests, self._send)
+            self._loop.watch_writable(self._requests, self._send)
         except BrokenPipeError:
             self._unsent.clear()  # it died: on_exit answers
         if not self._unsent:
-            self._agent.unwatch(self._requests)
+            self._loop.unwatch(self._requests)
 
     def _on_output(self, stream: Stream) -> None:
         stream.read_available()
         self._stream_out()
         if stream.ended:
-            self._agent.unwatch(stream.descriptor)
+            self._loop.unwatch(stream.descriptor)
             stream.close()
 
     def _stream_out(self) -> None:
@@ -174,7 +175,7 @@ class CodeRunner:
             return
         for name, stream in zip(("stdout", "stderr"), self._streams, strict=True):
             if chunk := stream.take_chunk():
-                self._agent.event(self._call.number, {"type": name, "chunk": chunk})
+                self._loop.event(self._call.number, {"type": name, "chunk": chunk})
 
     def _on_replies(self) -> None:
         try:
@@ -186,7 +187,7 @@ class CodeRunner:
             data = b""
         if not data:
             # The process may live on: without its voice it is of no use.
-            self._agent.unwatch(self._replies)
+            self._loop.unwatch(self._replies)
             if self._pid is not None:
                 with contextlib.suppress(OSError):
                     os.kill(self._pid, signal.SIGKILL)
@@ -227,7 +228,7 @@ class CodeRunner:
         for stream in self._streams:
             stream.read_available(1 << 26)  # what was printed before comes before
         self._stream_out()
-        self._agent.event(call.number, {"type": "result", "mime": bundle, "main": main})
+        self._loop.event(call.number, {"type": "result", "mime": bundle, "main": main})
 
     # ------------------------------------------------------------------ answers
 
@@ -242,7 +243,7 @@ class CodeRunner:
             took = f"the code ran longer than {call.timeout_s:g} s and was interrupted; variables are kept"
             call.fail("TimeoutError", took, call.error.get("error", ""))
         error = call.error.get("error", "")
-        if reasons := denials.explain(self._agent.place, error):
+        if reasons := paths.explain_denials(self._place, error):
             error = f"{error}\n{reasons}"
         if call.stream:
             self._stream_end(call, stdout, stderr)
@@ -255,28 +256,28 @@ class CodeRunner:
             "execution_time": round(time.monotonic() - self._started, 6),
             "executionError": error,
         }
-        self._agent.reply(call.number, True, json.dumps(answer))
+        self._loop.reply(call.number, True, json.dumps(answer))
         self._next()
 
     def _stream_end(self, call: _Call, stdout: str, stderr: str) -> None:
         for name, text in (("stdout", stdout), ("stderr", stderr)):
             if text:
-                self._agent.event(call.number, {"type": name, "chunk": text})
+                self._loop.event(call.number, {"type": name, "chunk": text})
         if call.error:
             name, value = call.error.get("error-name", ""), call.error.get("error-value", "")
-            self._agent.event(call.number, {"type": "error", "name": name, "value": value})
+            self._loop.event(call.number, {"type": "error", "name": name, "value": value})
 
     def on_exit(self, pid: int, status: int) -> bool:
-        """See `agent.Job`."""
+        """See `loop.Job`."""
         if pid != self._pid:
             return False
         self._pid = None
         code = os.waitstatus_to_exitcode(status)
         call, descriptors, streams = self._call, (self._requests, self._replies), self._streams
         for descriptor in descriptors:
-            self._agent.unwatch(descriptor)
+            self._loop.unwatch(descriptor)
         if call is None:
-            self._lost = self._agent.why_killed(self._started, code)
+            self._lost = self._loop.why_killed(self._started, code)
         else:
             self._on_replies()  # an answer sent just before the end still counts
         if call is not None and self._call is call:
@@ -291,7 +292,7 @@ class CodeRunner:
             # Background processes of the code may still write; the old pipes are read until they end.
             stream.read_available()
             if stream.ended:
-                self._agent.unwatch(stream.descriptor)
+                self._loop.unwatch(stream.descriptor)
                 stream.close()
         return True
 
@@ -302,7 +303,7 @@ class CodeRunner:
             stream.read_available()
         said = "".join(stream.take() for stream in self._streams).strip()[-2000:]
         took = f"within {_START_SECONDS:g} s" if self._killed else f"(exit status {code})"
-        self._agent.reply(
+        self._loop.reply(
             call.number, False, f"run_code: the {self._language} interpreter did not start {took}: {said}"
         )
         self._next()
@@ -316,7 +317,7 @@ class CodeRunner:
                 f"the code ran longer than {call.timeout_s:g} s and did not stop when interrupted; "
                 f"the interpreter was replaced, variables are lost",
             )
-        elif reason := self._agent.why_killed(self._started, code):
+        elif reason := self._loop.why_killed(self._started, code):
             call.fail("InterpreterDied", f"the session's processes were killed: {reason}; {_LOST}")
         elif code < 0:
             try:
@@ -333,7 +334,7 @@ class CodeRunner:
             call.note += f"[the code ended its interpreter; {_LOST}]\n"
 
     def tick(self, now: float) -> float | None:
-        """See `agent.Job`."""
+        """See `loop.Job`."""
         if self._call is None or self._pid is None:
             return None
         if now < self._deadline:

@@ -1,4 +1,4 @@
-"""Walk a directory tree in a sandbox, and make one: however deep, without recursion."""
+"""Directory trees, however deep, without recursion: walk one, make one. (`removal` removes one.)"""
 
 # Runs in every sandbox, where pathlib would be memory for nothing: paths are strings.
 # ruff: noqa: PTH102, PTH112, PTH118, PTH120
@@ -26,20 +26,29 @@ def walk(
     pending = [""]
     while pending:
         prefix = pending.pop()
-        try:
-            entries = os.scandir(os.path.join(directory, prefix))
-        except OSError:
-            if not prefix:
-                raise
-            continue
-        with entries:
-            for entry in entries:
-                name = prefix + entry.name
-                if not takes(name):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(f"{name}/")
-                yield name, entry
+        for entry in _entries(os.path.join(directory, prefix), required=not prefix):
+            name = prefix + entry.name
+            if not takes(name):
+                continue
+            if _is_directory(entry):
+                pending.append(f"{name}/")
+            yield name, entry
+
+
+def _entries(directory: str, *, required: bool) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            yield from entries
+    except OSError:
+        if required:
+            raise
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:  # where the file system does not tell, in a directory that may be read and not searched
+        return False
 
 
 def make_directories(path: str) -> None:
