@@ -52,7 +52,7 @@ def make(
     return Starlette(
         routes=[
             # By a session's own token, or a signature.
-            *links.routes_by_token(),
+            Mount(session_routes.LINK_PATH, Router(links.routes_by_token(), redirect_slashes=False)),
             WebSocketRoute(
                 f"{session_routes.STREAM_PATH}{{session_id}}", functools.partial(websocket.serve, live)
             ),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_agb.local.api.endpoint import route
 from pytest_agb.local.api.reply import Reply, failure
 from pytest_agb.local.api.request import BadRequestError, json_object
-from pytest_agb.local.api.session_routes import LINK_PATH, tool_result
+from pytest_agb.local.api.session_routes import tool_result
 from pytest_agb.local.sessions.links import FIRST_PORT, LAST_PORT, Links
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class LinkControl:
         ]
 
     def routes_by_token(self) -> list[Route]:
-        """Return the same for those that need no key, only the session's token."""
-        return [route("POST", f"{LINK_PATH}{{session_id}}/callTool", self.call_tool)]
+        """Return those below `session_routes.LINK_PATH`, which need no key, only the session's token."""
+        return [route("POST", "/{session_id}/callTool", self.call_tool)]
 
     async def link(self, call: Call) -> Reply:
         """``getLink``: a URL for a port of the session. ``protocolType`` is ``wss`` if it is not given."""
