@@ -12,28 +12,23 @@ import pytest
 
 from pytest_agb.environment import EnvironmentValueError, ci_run, read_account
 from pytest_agb.settings import (
+    BACKENDS,
     CLOUD,
+    DEFAULT_IDLE_TIMEOUT_SECONDS,
+    DEFAULT_IMAGE,
+    DEFAULT_MAX_IDLE_SECONDS,
+    DEFAULT_WAIT_TIMEOUT_SECONDS,
     LOCAL,
     LOCAL_ISOLATIONS,
     LOCAL_NETWORKS,
     MAX_LIFETIME_SECONDS,
+    REUSES,
+    SCOPES,
     Settings,
 )
 
 if TYPE_CHECKING:
     from typing import Literal
-
-SCOPES = ("function", "class", "module", "package", "session")
-BACKENDS = ("auto", CLOUD, LOCAL)
-REUSES = ("never", "reset", "always")
-DEFAULT_IMAGE = "agb-code-space-1"
-#: The keeper keeps what is in use alive, so that this is how long an orphan without a keeper lives.
-DEFAULT_IDLE_TIMEOUT_SECONDS = 120
-#: Longest time that a session created ahead waits for a test: an idle sandbox costs money.
-DEFAULT_MAX_IDLE_SECONDS = 60
-#: Longest time that a test waits for a session.
-DEFAULT_WAIT_TIMEOUT_SECONDS = 300
-
 
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True}
 _SWITCH |= {"false": False, "no": False, "off": False, "0": False}
