@@ -26,7 +26,7 @@ def test_one_module_touches_it(pattern: str, module: str) -> None:
 
 
 def test_the_fixtures_that_a_test_names_are_known_before_it_runs(pytester: pytest.Pytester) -> None:
-    item = pytester.getitem("def test_it(agb_session): pass")
+    item = pytester.getitem("def test_it(agb_session): pass", "test_it")
 
     assert {"agb_session", "agb_session_params", "_agb_pool"} <= set(pytest_internals.fixture_names(item))
     assert not pytest_internals.fixture_names(None)
@@ -41,7 +41,8 @@ def test_who_defines_a_fixture_is_known_before_a_test_runs(pytester: pytest.Pyte
         def agb_image(): return "agb-code-space-2"
 
         def test_it(agb_session): pass
-        """
+        """,
+        "test_it",
     )
 
     definitions = pytest_internals.fixture_definitions(item)
