@@ -9,11 +9,23 @@ from typing import Any, NamedTuple
 
 CLOUD = "cloud"
 LOCAL = "local"
+#: What may be asked for; ``auto`` is settled once, by whether there is a key.
+BACKENDS = ("auto", CLOUD, LOCAL)
+SCOPES = ("function", "class", "module", "package", "session")
+#: Whether a session that was given back is leased again.
+REUSES = ("never", "reset", "always")
 #: How local sandboxes may be kept apart, see `pytest_agb.local.isolation.choose`.
 LOCAL_ISOLATIONS = ("auto", "any", "namespaces", "landlock", "none")
 #: The network that isolated sandboxes have: one of their own with nothing in it, or this machine's.
 LOCAL_NETWORKS = ("none", "host")
 
+DEFAULT_IMAGE = "agb-code-space-1"
+#: The keeper keeps what is in use alive, so that this is how long an orphan without a keeper lives.
+DEFAULT_IDLE_TIMEOUT_SECONDS = 120
+#: Longest time that a session created ahead waits for a test: an idle sandbox costs money.
+DEFAULT_MAX_IDLE_SECONDS = 60
+#: Longest time that a test waits for a session.
+DEFAULT_WAIT_TIMEOUT_SECONDS = 300
 #: Seconds that the service keeps a session at the most, where nothing else is configured
 #: (docs/session/lifecycle.md of the official SDK).
 MAX_LIFETIME_SECONDS = 30 * 60
@@ -36,7 +48,7 @@ class Settings(NamedTuple):
     images: tuple[str, ...]
     #: The user's labels for every session.
     labels: Mapping[str, str]
-    #: Scope of ``agb_session`` and ``agb_session_factory``.
+    #: One of `SCOPES`, of ``agb_session`` and ``agb_session_factory``.
     scope: str
     #: Seconds without a call after which the service releases a session by itself.
     idle_timeout: int
@@ -54,14 +66,14 @@ class Settings(NamedTuple):
     workers: int = 1
     #: Sessions that the run may have at once on this host; ``None`` where nobody said.
     max_sessions: int | None = None
-    #: ``never``, ``reset`` or ``always``: whether a session that was given back is leased again.
+    #: One of `REUSES`.
     reuse: str = "never"
     #: Leases of one session at the most; ``None`` for any number.
     max_uses: int | None = None
     #: Seconds that a session may wait for somebody to lease it.
-    max_idle: float = 60.0
+    max_idle: float = DEFAULT_MAX_IDLE_SECONDS
     #: Seconds that a test may wait for a session.
-    wait_timeout: float = 300.0
+    wait_timeout: float = DEFAULT_WAIT_TIMEOUT_SECONDS
     #: Whether a session past its maximum lifetime is replaced rather than the next test failed.
     renew: bool = False
     #: Seconds that the service keeps a session at the most.

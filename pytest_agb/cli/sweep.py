@@ -13,6 +13,7 @@ from pytest_agb.environment import EnvironmentValueError, read_account
 from pytest_agb.sweep.outcome import Action, Event, Expected, Outcome, Settled
 from pytest_agb.sweep.selection import Selection, SelectionError
 from pytest_agb.sweep.sweeper import sweep as run_sweep
+from pytest_agb.wording import sessions
 
 if TYPE_CHECKING:
     import argparse
@@ -196,13 +197,11 @@ class _Lines:
         self._clear_bar()
         deleted = self._deleted if outcome is None else outcome.deleted
         if trouble:
-            _complain(
-                trouble + (f"; {_sessions(deleted)} deleted before" if deleted or self._settled else "")
-            )
+            _complain(trouble + (f"; {sessions(deleted)} deleted before" if deleted or self._settled else ""))
         if outcome is not None:
-            facts = [f"{_sessions(deleted)} deleted", f"{self._kept} kept"]
+            facts = [f"{sessions(deleted)} deleted", f"{self._kept} kept"]
             if self._would:
-                facts[0] = f"{_sessions(self._would)} would be deleted"
+                facts[0] = f"{sessions(self._would)} would be deleted"
             if outcome.left:
                 facts.append(f"{len(outcome.left)} not deleted")
             if not outcome.finished:
@@ -234,10 +233,6 @@ def _complain(message: str) -> None:
 def _plain(text: str) -> str:
     """One line that does nothing to a terminal, whatever a label or an answer holds."""
     return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
-
-
-def _sessions(count: int) -> str:
-    return f"{count} session" if count == 1 else f"{count} sessions"
 
 
 def _whole(seconds: float | None) -> int | None:

@@ -15,15 +15,13 @@ from pytest_agb.plugin.fixtures import (
 from pytest_agb.plugin.hooks import (
     pytest_addhooks,
     pytest_addoption,
+    pytest_collection_finish,
     pytest_configure,
     pytest_configure_node,
     pytest_generate_tests,
     pytest_report_header,
-    pytest_runtest_protocol,
-    pytest_runtest_setup,
     pytest_runtestloop,
     pytest_sessionfinish,
-    pytest_terminal_summary,
 )
 
 __all__ = [
@@ -35,13 +33,11 @@ __all__ = [
     "agb_session_params",
     "pytest_addhooks",
     "pytest_addoption",
+    "pytest_collection_finish",
     "pytest_configure",
     "pytest_configure_node",
     "pytest_generate_tests",
     "pytest_report_header",
-    "pytest_runtest_protocol",
-    "pytest_runtest_setup",
     "pytest_runtestloop",
     "pytest_sessionfinish",
-    "pytest_terminal_summary",
 ]

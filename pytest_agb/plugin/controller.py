@@ -1,27 +1,98 @@
-"""The controller's eye on where its run has sessions: on this host, and on the hosts of remote workers."""
+"""The controller of a run, and its workers: who is which, and where they have sessions."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pytest_agb.plugin.stash import CONTROLLER, SETTINGS, WORKER_KEPT, WORKER_OUTPUT
+from pytest_agb.plugin.stash import SETTINGS, WORKER_INPUT, WORKER_KEPT, WORKER_OUTPUT
 from pytest_agb.run import run_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pytest
     from xdist.workermanage import WorkerController
 
     from pytest_agb.run.members import Member
     from pytest_agb.settings import Settings
 
+_NAME = "agb-controller"
+
+
+# ---- in any process --------------------------------------------------------------------------------------
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is one of xdist's workers, rather than what the user has started."""
+    return hasattr(config, "workerinput")
+
+
+def title(config: pytest.Config) -> str:
+    """What this process is called: by xdist its worker's name, else nothing."""
+    return str(_from_controller(config)["workerid"]) if is_worker(config) else ""
+
 
 def attend(config: pytest.Config) -> Controller:
     """Have the controller of a run that may have sessions look where it has some."""
-    if CONTROLLER not in config.stash:
-        config.stash[CONTROLLER] = Controller(config.stash[SETTINGS])
-        config.pluginmanager.register(config.stash[CONTROLLER], "agb-controller")
-    return config.stash[CONTROLLER]
+    controller = find(config)
+    if controller is None:
+        controller = Controller(config.stash[SETTINGS])
+        config.pluginmanager.register(controller, _NAME)
+    return controller
+
+
+def find(config: pytest.Config) -> Controller | None:
+    """The controller's eye on its run; ``None`` in workers, and where nothing was to be seen so far."""
+    controller = config.pluginmanager.get_plugin(_NAME)
+    assert controller is None or isinstance(controller, Controller)
+    return controller
+
+
+# ---- what xdist carries ----------------------------------------------------------------------------------
+
+
+def hand_out(node: WorkerController) -> None:
+    """In the controller: give the settings to a worker that is about to start."""
+    settings = node.config.stash[SETTINGS]._replace(workers=_workers_beside(node))
+    node.workerinput[WORKER_INPUT] = settings.to_wire()
+    attend(node.config).workers.append(node)
+
+
+def handed_out(config: pytest.Config) -> Mapping[str, Any]:
+    """In a worker: the settings, from the controller."""
+    settings: Mapping[str, Any] = _from_controller(config)[WORKER_INPUT]
+    return settings
+
+
+def report_place(config: pytest.Config) -> None:
+    """In a worker: tell the controller, which may be on another host, where there were sessions, if any."""
+    used = run_directory.exists(config.stash[SETTINGS].run_id)
+    _to_controller(config)[WORKER_OUTPUT] = run_directory.place() if used else None
+
+
+def report_kept(config: pytest.Config, kept: list[tuple[str, str]]) -> None:
+    """In a worker: tell the controller which sessions are left to the user, each with what for."""
+    _to_controller(config)[WORKER_KEPT] = kept
+
+
+def _from_controller(config: pytest.Config) -> dict[str, Any]:
+    values: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]  # xdist's
+    return values
+
+
+def _to_controller(config: pytest.Config) -> dict[str, Any]:
+    values: dict[str, Any] = config.workeroutput  # type: ignore[attr-defined]  # xdist's
+    return values
+
+
+def _workers_beside(node: WorkerController) -> int:
+    """How many workers share a run's directory with ``node``, itself included: those started as it is."""
+
+    def place(spec: Any) -> tuple[object, ...]:
+        return spec.popen, spec.ssh, spec.socket, spec.vagrant_ssh, str(spec.env)
+
+    return sum(place(spec) == place(node.gateway.spec) for spec in node.nodemanager.specs)
 
 
 class Controller:
@@ -35,7 +106,7 @@ class Controller:
         self._pid = os.getpid()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Look whether a worker has used sessions by now."""
+        """Look whether a worker, or a test in a process of its own, has used sessions by now."""
         if report.when != "call":
             self.look()
 
@@ -53,15 +124,16 @@ class Controller:
 
     def elsewhere(self) -> bool:
         """Whether a worker had sessions that this host knows nothing of. Ask when the workers have ended."""
-        # Not all ends of workers reach `pytest_testnodedown`. One that crashed says nothing.
-        outputs = [getattr(worker, "workeroutput", {}) for worker in self.workers]
-        places = {output.get(WORKER_OUTPUT) for output in outputs} - {None}
+        places = {output.get(WORKER_OUTPUT) for output in self._outputs()} - {None}
         return bool(places) and not places <= {run_directory.place()}
 
     def kept(self) -> dict[str, str]:
         """The sessions that workers have left to the user, each with what for. Ask when they have ended."""
-        outputs = [getattr(worker, "workeroutput", {}) for worker in self.workers]
-        return {session: why for output in outputs for session, why in output.get(WORKER_KEPT, ())}
+        return {session: why for output in self._outputs() for session, why in output.get(WORKER_KEPT, ())}
+
+    def _outputs(self) -> list[dict[str, Any]]:
+        # Not all ends of workers reach `pytest_testnodedown`. One that crashed says nothing.
+        return [getattr(worker, "workeroutput", {}) for worker in self.workers]
 
     def leave(self) -> None:
         """End the membership; a test's forked child that gets here has none to end."""

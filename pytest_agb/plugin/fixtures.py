@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agb.plugin.stash import SETTINGS, WORKER_KEPT
+from pytest_agb.plugin.stash import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,22 +29,25 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:
 
 
 @pytest.fixture(scope="session")
-def _agb_pool(pytestconfig: pytest.Config) -> Iterator[Pool]:
+def _agb_pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
     """This process's part of the run's pool. When it is closed, the keeper deletes what is left of it."""
-    from pytest_agb.plugin.controller import attend
+    from pytest_agb.plugin import controller, per_test
+    from pytest_agb.plugin.pytest_internals import test_that_asks
     from pytest_agb.plugin.signals import as_interrupts
     from pytest_agb.pool.pool import Pool  # a run that asks for no session does not pay for httpx
 
-    pool = Pool(pytestconfig.stash[SETTINGS], title=os.environ.get("PYTEST_XDIST_WORKER", ""))
+    config = request.config
+    per_test.ensure(config, test_that_asks(request))
+    pool = Pool(config.stash[SETTINGS], title=controller.title(config))
     try:
         with as_interrupts():
             yield pool
     finally:
         try:
-            if hasattr(pytestconfig, "workeroutput"):
-                pytestconfig.workeroutput[WORKER_KEPT] = pool.kept()  # the controller may be on another host
-            else:
-                attend(pytestconfig).look()  # to be a member while wider fixtures take their time to end
+            if controller.is_worker(config):
+                controller.report_kept(config, pool.kept())
+            else:  # to be a member while wider fixtures take their time to end
+                controller.attend(config).look()
         finally:
             pool.close()
 
@@ -63,10 +65,11 @@ def agb_session_params(request: pytest.FixtureRequest, agb_image: str) -> Create
 
     Override it in a conftest to change them for a part of the suite.
     """
-    from pytest_agb.plugin import forecast, marker
+    from pytest_agb.plugin import marker
+    from pytest_agb.plugin.params import session_params
 
     try:
-        return forecast.session_params(request.node, agb_image, request.config.stash[SETTINGS])
+        return session_params(request.node, agb_image, request.config.stash[SETTINGS])
     except marker.MarkerError as error:
         raise _failure(str(error)) from None
 

@@ -10,36 +10,30 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from pytest_agb.plugin import marker
-from pytest_agb.plugin.stash import FORECAST, SETTINGS
+from pytest_agb.plugin import marker, scopes
+from pytest_agb.plugin.params import session_params
+from pytest_agb.plugin.pytest_internals import fixture_definitions, parameter
+from pytest_agb.plugin.stash import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from _pytest.nodes import Node
+    import pytest
 
     from pytest_agb.client import CreateSessionParams
+    from pytest_agb.plugin.pytest_internals import Node
     from pytest_agb.pool.pool import Pool
-    from pytest_agb.settings import Settings
 
 #: The fixtures by which a kind of tests is told from another, where a conftest overrides them.
 _LADDER = ("agb_image", "agb_session_params", "agb_session")
-
-_OUR_FIXTURES = "pytest_agb.plugin.fixtures"
-
-_SCOPE_NODES: dict[str, type[pytest.Collector]] = {
-    "class": pytest.Class,
-    "module": pytest.Module,
-    "package": pytest.Package,
-    "session": pytest.Session,
-}
+_FORESEEN = frozenset({"agb_session"})
+#: Where ours are defined; that module imports this one.
+_OUR_FIXTURES = f"{__package__}.fixtures"
 
 
 def uses_session(item: pytest.Item | None) -> bool:
     """Whether ``item`` is known to ask for ``agb_session``; another fixture may still do so on demand."""
-    return item is not None and "agb_session" in getattr(item, "fixturenames", ())
+    return scopes.names(item, _FORESEEN)
 
 
 class Forecast:
@@ -52,17 +46,14 @@ class Forecast:
         self._pool: Pool | None = None
         # What is done before this process joins the run, which only a lease makes it do.
         self._done: list[str] = []
-        #: The test that runs now.
-        self.current: pytest.Item | None = None
 
-    def asks(self, pool: Pool, params: CreateSessionParams) -> str:
-        """The current test is about to ask ``pool`` for ``params``; return its unit.
+    def asks(self, item: pytest.Item | None, pool: Pool, params: CreateSessionParams) -> str:
+        """``item`` is about to ask ``pool`` for ``params``; return its unit, empty if it was not foreseen.
 
         Raises:
             AGBError: the run's directory can't be had.
         """
-        item = self.current
-        if item is None:
+        if item is None or not uses_session(item):
             return ""
         kind = self._kind(item)
         if self._pool is None:
@@ -91,7 +82,7 @@ class Forecast:
             return None
         settings = item.config.stash[SETTINGS]
         try:
-            return session_params(self._node(item), _image(item) or settings.images[0], settings)
+            return session_params(item, _image(item) or settings.images[0], settings)
         except marker.MarkerError:  # an error in the test's setup
             return None
 
@@ -104,15 +95,13 @@ class Forecast:
         ]
         pool.expect(params, units)
 
-    def begins(self, item: pytest.Item, next_item: pytest.Item | None) -> None:
-        """``item`` is about to run, and ``next_item`` will after it."""
-        self.current = item
+    def begins(self, next_item: pytest.Item | None) -> None:
+        """A test is about to run, and ``next_item`` will after it."""
         if self._pool is not None and next_item is not None and uses_session(next_item):
             self._pool.soon(self._unit(next_item))
 
     def ends(self, item: pytest.Item, next_item: pytest.Item | None) -> None:
         """``item`` has run, whether it asked for a session or was skipped."""
-        self.current = None
         unit = self._unit(item)
         if next_item is not None and uses_session(next_item) and self._unit(next_item) == unit:
             return
@@ -125,49 +114,22 @@ class Forecast:
         return f"{self._node(item).nodeid}@{_image(item)}"
 
     def _node(self, item: pytest.Item) -> Node:
-        """What shares a session with ``item``: the test alone, or all of its class, module, package, run."""
-        shares = None if self._scope == "function" else item.getparent(_SCOPE_NODES[self._scope])
-        return shares or item
+        return scopes.shared_in(item, self._scope)
 
     def _kind(self, item: pytest.Item) -> object:
         """What tests that ask for the same have in common."""
         try:
-            marked = json.dumps(marker.arguments(item), sort_keys=True)
+            marked = json.dumps(marker.arguments(self._node(item)), sort_keys=True)
         except marker.MarkerError as error:  # an error in the test's setup
             marked = str(error)
         return tuple(map(id, _ladder(item))), _image(item), marked
 
 
-def of(session: pytest.Session) -> Forecast:
-    """The demand of this process, made when it is first asked for."""
-    stash = session.config.stash
-    if FORECAST not in stash:
-        stash[FORECAST] = Forecast(session.items, stash[SETTINGS].scope)
-    return stash[FORECAST]
-
-
-def session_params(node: Node, image: str, settings: Settings) -> CreateSessionParams:
-    """What a session is created with, by the markers of ``node`` and the settings.
-
-    Raises:
-        MarkerError: a marker's argument can't be used.
-    """
-    from pytest_agb.client import CreateSessionParams
-
-    marked = marker.arguments(node)
-    return CreateSessionParams(
-        image_id=marked.get("image", image),
-        labels={**settings.labels, **marked.get("labels", {})},
-        idle_release_timeout=marked.get("idle_timeout", settings.idle_timeout),
-        policy_id=marked.get("policy_id"),
-    )
-
-
 def _ladder(item: pytest.Item) -> list[Any]:
     """The definitions of the fixtures that decide what ``item`` asks for."""
-    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    definitions = fixture_definitions(item)
     return [definitions[name][-1] for name in _LADDER if definitions.get(name)]
 
 
 def _image(item: pytest.Item) -> str:
-    return str(getattr(getattr(item, "callspec", None), "params", {}).get("agb_image", ""))
+    return str(parameter(item, "agb_image") or "")

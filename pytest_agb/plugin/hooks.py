@@ -1,23 +1,21 @@
-"""The hooks: a table of contents of what pytest asks of us.
+"""The hooks: a table of contents of what pytest asks of us in every run.
 
-What a hook needs beyond the settings is imported where it is needed: start-up time.
+What a hook needs beyond the settings is imported where it is needed: start-up time. For the same reason the
+hooks around each test are in `per_test`, and are called in runs that use sessions only.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_agb.plugin import hookspecs, options
-from pytest_agb.plugin.stash import CONTROLLER, FORECAST, SETTINGS, SUMMARY, WORKER_OUTPUT
+from pytest_agb.plugin import controller, hookspecs, options, per_test, scopes
+from pytest_agb.plugin.stash import SETTINGS
 from pytest_agb.run import run_directory
 from pytest_agb.settings import LOCAL, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from _pytest.terminal import TerminalReporter
     from xdist.workermanage import WorkerController
 
 _MARKER = (
@@ -25,8 +23,8 @@ _MARKER = (
     "the AGB session of this test: its image ID, labels merged over the configured ones, idle timeout in "
     "seconds, and policy ID (pytest-agb)."
 )
-#: Key of our settings in what xdist's controller sends to each worker.
-_WORKER_INPUT = "agb_settings"
+#: What we can be asked for by: the entry point's name, and the module's (``-p``, ``pytest_plugins``).
+_NAMES = ("agb", "pytest_agb.plugin")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,43 +33,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hooks that a project can implement."""
+    """Declare the hooks that a project can implement, as soon as we are there."""
     pluginmanager.add_hookspecs(hookspecs)
+    for name in _NAMES:
+        if not pluginmanager.hasplugin(name):
+            pluginmanager.set_blocked(name)  # else who asks for us twice, by both names, has no run
+    per_test.register(pluginmanager)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve the settings in the controller; take them as they are in a worker."""
     config.addinivalue_line("markers", _MARKER)
-    worker_input: dict[str, Any] | None = getattr(config, "workerinput", None)
-    if worker_input is None:
-        config.stash[SETTINGS] = options.resolve(config)
+    if controller.is_worker(config):
+        config.stash[SETTINGS] = Settings.from_wire(controller.handed_out(config))
     else:
-        config.stash[SETTINGS] = Settings.from_wire(worker_input[_WORKER_INPUT])
+        config.stash[SETTINGS] = options.resolve(config)
     if config.stash[SETTINGS].keep_failed:
-        from pytest_agb.plugin.leased_session import (
-            Witness,  # only where failures matter to us: start-up time
-        )
+        from pytest_agb.plugin.keep_failed import KeepFailed  # only where failures matter: start-up time
 
-        config.pluginmanager.register(Witness(), "agb-witness")
+        config.pluginmanager.register(KeepFailed(), "agb-keep-failed")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
     """Hand the settings to an xdist worker, over xdist's own channel."""
-    settings = node.config.stash[SETTINGS]._replace(workers=_workers_beside(node))
-    node.workerinput[_WORKER_INPUT] = settings.to_wire()
-    from pytest_agb.plugin.controller import attend  # only where sessions may be: start-up time
-
-    attend(node.config).workers.append(node)
-
-
-def _workers_beside(node: WorkerController) -> int:
-    """How many workers share a run's directory with ``node``, itself included: those started as it is."""
-
-    def place(spec: Any) -> tuple[object, ...]:
-        return spec.popen, spec.ssh, spec.socket, spec.vagrant_ssh, str(spec.env)
-
-    return sum(place(spec) == place(node.gateway.spec) for spec in node.nodemanager.specs)
+    controller.hand_out(node)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -91,94 +77,47 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize("agb_image", images, indirect=True)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """See whether there is something to do around each test."""
+    if not any(scopes.names(item, scopes.OURS) for item in session.items):
+        per_test.unregister(session.config.pluginmanager)
+    if not controller.is_worker(session.config) and _is_any_forked(session):
+        # What a test in a process of its own asks for as it runs nobody else sees.
+        controller.attend(session.config)
+
+
+def _is_any_forked(session: pytest.Session) -> bool:
+    if not session.config.pluginmanager.hasplugin("pytest_forked"):
+        return False
+    return session.config.getoption("forked") or any(map(_is_forked, session.items))
+
+
+def _is_forked(item: pytest.Item) -> bool:
+    return item.get_closest_marker("forked") is not None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Sweep before the first test, where that is asked for."""
     config = session.config
     settings = config.stash[SETTINGS]
-    in_vain = hasattr(config, "workerinput") or config.option.collectonly or settings.backend == LOCAL
+    in_vain = controller.is_worker(config) or config.option.collectonly or settings.backend == LOCAL
     if settings.sweep and not in_vain and not config.getoption("setupplan", False):
-        from pytest_agb.plugin.report.sweep_line import (
-            sweep_first,  # a run that does not sweep does not pay for it
-        )
+        from pytest_agb.plugin.report.sweep_line import sweep_first  # who does not sweep does not pay for it
 
-        sweep_first(settings, config.pluginmanager.getplugin("terminalreporter"))
-
-
-@pytest.hookimpl(hookwrapper=True)  # not a new-style wrapper: pytest-rerunfailures is an old-style one
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
-    """Tell the pool which tests are to come, once one has asked for a session."""
-    if "agb_session" not in getattr(item, "fixturenames", ()):
-        yield
-    else:
-        from pytest_agb.plugin import forecast  # only where sessions are used: start-up time
-
-        tests = forecast.of(item.session)
-        tests.begins(item, nextitem)
-        yield
-        tests.ends(item, nextitem)
-    _look_for_sessions_of_forked_tests(item.config)
-
-
-def _look_for_sessions_of_forked_tests(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput") or CONTROLLER in config.stash:
-        return
-    if run_directory.exists(config.stash[SETTINGS].run_id):
-        from pytest_agb.plugin.controller import attend
-
-        attend(config).look()
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a marker that the configured scope would ignore, and a session past its lifetime."""
-    settings = item.config.stash[SETTINGS]
-    if settings.scope == "function":
-        return
-    from pytest_agb.plugin import marker  # only a wide scope can ignore one: start-up time
-
-    reason = marker.ignored(item, settings.scope)
-    if reason:
-        pytest.fail(reason, pytrace=False)
-    if FORECAST in item.config.stash:
-        from pytest_agb.plugin import leased_session  # sessions are used: only then does it pay for this
-
-        leased_session.look_at_age(item)
+        sweep_first(config)
 
 
 @pytest.hookimpl(trylast=True)  # in the controller that is after xdist has ended its workers
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In the controller: wait for the keeper to delete what is left, and look whether anything is."""
     config = session.config
-    settings = config.stash[SETTINGS]
-    worker_output: dict[str, Any] | None = getattr(config, "workeroutput", None)
-    if worker_output is not None:
-        worker_output[WORKER_OUTPUT] = (
-            run_directory.place() if run_directory.exists(settings.run_id) else None
-        )
+    if controller.is_worker(config):
+        controller.report_place(config)
         return
-    controller = config.stash.get(CONTROLLER, None)
-    elsewhere = controller is not None and controller.elsewhere()
-    if not elsewhere and not run_directory.exists(settings.run_id):
-        return
-    from pytest_agb.plugin.report.summary import Progress
-    from pytest_agb.pool.shutdown import drain  # the run used sessions: only then does it pay for this
+    eye = controller.find(config)
+    elsewhere = eye is not None and eye.elsewhere()
+    if elsewhere or run_directory.exists(config.stash[SETTINGS].run_id):
+        from pytest_agb.plugin import end_of_run  # the run used sessions: only then does it pay for this
 
-    progress = Progress(config.pluginmanager.getplugin("terminalreporter"))
-    try:
-        summary = drain(settings, progress, elsewhere=elsewhere, kept=controller.kept() if controller else {})
-    finally:
-        if controller is not None:
-            controller.leave()
-    config.stash[SUMMARY] = summary
-    if summary is not None:
-        options.remember_times(config, settings.backend, summary.times)
-
-
-def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """Say what became of the run's sessions."""
-    summary = config.stash.get(SUMMARY, None)
-    if summary is not None:
-        from pytest_agb.plugin.report.summary import lines
-
-        for line in lines(summary, config.stash[SETTINGS], verbosity=config.get_verbosity()):
-            terminalreporter.write_line(line)
+        end_of_run.wait(config, elsewhere=elsewhere)

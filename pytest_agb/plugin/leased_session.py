@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_agb.plugin.stash import LEASED_SESSIONS, SETTINGS
+from pytest_agb.plugin import scopes
+from pytest_agb.plugin.stash import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
-    import pluggy
-    from _pytest.nodes import Node
-
-    from pytest_agb.client import CreateSessionParams, Session
+    from pytest_agb.client import Session
+    from pytest_agb.plugin.pytest_internals import Node
     from pytest_agb.pool.lease import Lease
     from pytest_agb.pool.pool import Pool
 
-#: The fixtures whose sessions are held.
-_FIXTURES = frozenset({"agb_session", "agb_session_factory"})
+#: Of a node: the sessions that are leased until its scope ends.
+_LEASED: pytest.StashKey[list[LeasedSession]] = pytest.StashKey()
 
 
 class LeasedSession:
     """A leased session and the hooks around it."""
 
-    def __init__(self, node: Node, pool: Pool, lease: Callable[[], Lease]) -> None:
+    def __init__(self, node: Node, pool: Pool, lease: Callable[[], Lease], *, first_test: str) -> None:
         """Lease a session until the scope of ``node`` ends.
+
+        Args:
+            node: What shares it.
+            pool: Where it is given back.
+            lease: Leases one, for whichever test is the current one then.
+            first_test: Node ID of the test that asks for it. If it asks as it runs (`getfixturevalue`), it
+                does not name our fixtures.
 
         Raises:
             AGBError: it can't be had.
         """
         self._node = node
-        self._config = node.config
         self._pool = pool
         self._lease_one = lease
-        #: A test that asks as it runs (`getfixturevalue`) does not name our fixtures.
-        self._first_test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+        self._first_test = first_test
         self._prepared = False
         self._failed = ""
+        #: Whether nobody may use the session any more; then only `renew` brings another.
+        self._given_back = False
         self._lease = lease()
-        node.stash.setdefault(LEASED_SESSIONS, []).append(self)
+        self.settings = node.config.stash[SETTINGS]
+        node.stash.setdefault(_LEASED, []).append(self)
 
     @property
     def session(self) -> Session:
@@ -50,14 +56,14 @@ class LeasedSession:
         return self._lease.session
 
     @property
-    def params(self) -> CreateSessionParams:
-        """What it was leased by."""
-        return self._lease.params
+    def age_seconds(self) -> float:
+        """How old it is, at the most."""
+        return self._pool.age_seconds(self._lease)
 
     def prepare(self) -> None:
         """Have the project prepare it, if it is new."""
         if self._lease.fresh:
-            self._node.ihook.pytest_agb_session_ready(config=self._config, session=self.session)
+            self._node.ihook.pytest_agb_session_ready(config=self._node.config, session=self.session)
         self._prepared = True
 
     def failed(self, test: str, *, asks: bool) -> None:
@@ -67,18 +73,22 @@ class LeasedSession:
 
     def end(self) -> None:
         """Give it back, or leave it to the user."""
-        self._node.stash[LEASED_SESSIONS].remove(self)
+        self._node.stash[_LEASED].remove(self)
         if self._failed and not self.session.released and not self.expired():
             self._pool.keep(self._lease, self._failed)
         else:
-            self._pool.release(self._lease, reusable=self._prepared and self._reset())
+            self._give_back(reusable=not self._given_back and self._prepared and self._reset())
+
+    def _give_back(self, *, reusable: bool = False) -> None:
+        if not self._given_back:
+            self._given_back = True
+            self._pool.release(self._lease, reusable=reusable)
 
     def _reset(self) -> bool:
-        reuse = self._config.stash[SETTINGS].reuse
-        if reuse != "reset" or self.session.released:
-            return reuse == "always"
+        if self.settings.reuse != "reset" or self.session.released:
+            return self.settings.reuse == "always"
         try:
-            self._node.ihook.pytest_agb_session_reset(config=self._config, session=self.session)
+            self._node.ihook.pytest_agb_session_reset(config=self._node.config, session=self.session)
         except Exception as error:
             warnings.warn(
                 pytest.PytestWarning(
@@ -89,80 +99,32 @@ class LeasedSession:
             return False
         return True
 
-    def expired(self) -> str | None:
-        """Say that it is past the service's maximum lifetime, if it is."""
-        settings = self._config.stash[SETTINGS]
-        age = self._pool.age_seconds(self._lease)
-        if age < settings.max_lifetime:
-            return None
-        return (
-            f"AGB session {self.session.session_id} is {age:.0f} s old, past the maximum lifetime of "
-            f"{settings.max_lifetime} s (agb_max_lifetime): the service has ended it or will. Use a narrower "
-            "--agb-scope, so that sessions live shorter, or set agb_renew = true, which replaces it by a new "
-            "one without what tests and fixtures stored in it."
-        )
+    def expired(self) -> bool:
+        """Whether it is past the service's maximum lifetime, or was and could not be replaced."""
+        return self._given_back or self.age_seconds >= self.settings.max_lifetime
 
     def renew(self) -> None:
         """Replace it by a new one, for all who hold it, and have that prepared.
 
+        If that fails at any step, the session remains `expired`, and the next test may try again.
+
         Raises:
             AGBError: there is none to be had.
         """
-        old, new = self._lease, self._lease_one()
-        old.session.mark_released()
-        held_by_tests = old.session
-        self._pool.release(old)
-        held_by_tests.become(new.session)
-        new.session = held_by_tests
-        self._lease = new
-        self._failed = ""
-        self.prepare()
-
-
-def look_at_age(item: pytest.Item) -> None:
-    """Fail the setup of a test whose session is past its lifetime, or renew that session."""
-    from pytest_agb.client import AGBError
-
-    if not _FIXTURES.intersection(getattr(item, "fixturenames", ())):
-        return
-    for held in _of(item):
-        reason = held.expired()
-        if reason is None:
-            continue
-        if not item.config.stash[SETTINGS].renew:
-            pytest.fail(reason, pytrace=False)
+        # First, so that there is room for the other, and never two leases of which one has no owner.
+        self._give_back()
+        session, lease = self.session, self._lease_one()
+        session.become(lease.session)
+        lease.session = session
+        self._lease = lease
+        self._given_back, self._prepared, self._failed = False, False, ""
         try:
-            held.renew()
-        except AGBError as error:
-            raise pytest.fail.Exception(f"no AGB session: {error}", pytrace=False) from None
+            self.prepare()
+        except BaseException:
+            self._give_back()
+            raise
 
 
-def package_of(node: Node) -> Node:
-    """The node that a session is shared in and ends with, with --agb-scope=package.
-
-    It is the package of the test's module, or the whole run outside of any.
-    """
-    return node.getparent(pytest.Package) or node.session
-
-
-def _of(item: pytest.Item) -> list[LeasedSession]:
+def of(item: pytest.Item) -> list[LeasedSession]:
     """The sessions that a test can use."""
-    by_package = item.config.stash[SETTINGS].scope == "package"
-    nodes = [package_of(item)] if by_package else item.listchain()
-    return [held for node in nodes for held in node.stash.get(LEASED_SESSIONS, [])]
-
-
-class Witness:
-    """A plugin that tells sessions of the tests that failed, where they are kept for that."""
-
-    @pytest.hookimpl(hookwrapper=True)  # not a new-style wrapper: pytest-rerunfailures is an old-style one
-    def pytest_runtest_makereport(
-        self, item: pytest.Item
-    ) -> Generator[None, pluggy.Result[pytest.TestReport]]:
-        """Note that a test has failed. Its teardown does not count: its own session has ended with that."""
-        outcome = yield
-        report = outcome.get_result()
-        if report.failed and report.when != "teardown":
-            asks = not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
-            for held in _of(item):
-                held.failed(item.nodeid, asks=asks)
+    return scopes.shared_in(item, item.config.stash[SETTINGS].scope).stash.get(_LEASED, [])

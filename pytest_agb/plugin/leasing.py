@@ -9,17 +9,16 @@ import pytest
 
 from pytest_agb import labels as label_rules
 from pytest_agb.client import AGBError, InvalidRequestError
-from pytest_agb.plugin import forecast
-from pytest_agb.plugin.leased_session import LeasedSession, package_of
+from pytest_agb.plugin import per_test, scopes
+from pytest_agb.plugin.leased_session import LeasedSession
 from pytest_agb.plugin.report.wait_line import WaitLine
 from pytest_agb.plugin.stash import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from _pytest.nodes import Node
-
     from pytest_agb.client import CreateSessionParams, Session
+    from pytest_agb.plugin.pytest_internals import Node
     from pytest_agb.pool.lease import Lease
     from pytest_agb.pool.pool import Pool
 
@@ -91,8 +90,9 @@ def factory(request: pytest.FixtureRequest, pool: Pool, params: CreateSessionPar
 
 
 def _package(request: pytest.FixtureRequest) -> Node | None:
-    """The node that a session is shared in and ends with, where that is not pytest's own scope."""
-    return package_of(request.node) if request.config.stash[SETTINGS].scope == "package" else None
+    """What a session is shared in and ends with, where that is not pytest's own scope."""
+    scope = request.config.stash[SETTINGS].scope
+    return scopes.shared_in(request.node, scope) if scope == "package" else None
 
 
 def _lease(
@@ -100,19 +100,20 @@ def _lease(
 ) -> Session:
     """Lease a session until the scope ends, with the project's hooks around it.
 
-    ``foreseen`` says that it is what tests to come will ask for as well, as `demand` sees it.
+    ``foreseen`` says that it is what tests to come will ask for as well, as `forecast` sees it.
     """
     node = _package(request) or request.node
     params = node.ihook.pytest_agb_session_params(config=request.config, params=params) or params
-    tests = forecast.of(request.session)
-    unit = tests.asks(pool, params) if foreseen else ""
-    waiting = WaitLine(request.config, tests.current, node.nodeid)
+    tests = per_test.of(request.config)
+    unit = tests.forecast(request.session).asks(tests.current, pool, params) if foreseen else ""
 
     def lease() -> Lease:
-        with waiting:
+        # A renewal is for the sake of another test.
+        with WaitLine(request.config, tests.current, node.nodeid) as waiting:
             return pool.acquire(params, user=waiting.test, unit=unit, on_wait=waiting.show)
 
-    held = LeasedSession(node, pool, lease)
-    (_package(request) or request).addfinalizer(held.end)
-    held.prepare()
-    return held.session
+    first_test = tests.current.nodeid if tests.current else ""
+    leased = LeasedSession(node, pool, lease, first_test=first_test)
+    (_package(request) or request).addfinalizer(leased.end)
+    leased.prepare()
+    return leased.session

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from pytest_agb.plugin import scopes
+from pytest_agb.plugin.pytest_internals import fixture_names
 
 if TYPE_CHECKING:
-    from _pytest.nodes import Node
+    import pytest
+
+    from pytest_agb.plugin.pytest_internals import Node
 
 _ARGUMENTS = ("image", "labels", "idle_timeout", "policy_id")
-_FIXTURES = frozenset({"agb_session", "agb_session_factory", "agb_session_params"})
-_SCOPE_NODES: dict[str, type[Node]] = {
-    "class": pytest.Class,
-    "module": pytest.Module,
-    "package": pytest.Package,
-    "session": pytest.Session,
-}
 
 
 class MarkerError(ValueError):
@@ -55,17 +51,16 @@ def ignored(item: pytest.Item, scope: str) -> str | None:
     """Say which marker of ``item`` a session of ``scope`` would ignore, or return ``None`` if none is."""
     if item.get_closest_marker("agb") is None:
         return None
-    used = sorted(_FIXTURES.intersection(getattr(item, "fixturenames", ())))
-    scope_node = item.getparent(_SCOPE_NODES[scope])
-    if scope_node is None:  # pytest gives a function outside any class a class-scoped value of its own
+    used = sorted(scopes.MARKED.intersection(fixture_names(item)))
+    shared_in = scopes.shared_in(item, scope)
+    counts = set(shared_in.listchain())
+    if not used or all(node in counts for node, _ in item.iter_markers_with_node("agb")):
         return None
-    shared = set(scope_node.listchain())
-    if not used or all(node in shared for node, _ in item.iter_markers_with_node("agb")):
-        return None
+    # Nobody can mark the run.
+    move = "" if shared_in is item.session else f"Move the marker to the {scope}, or use "
     return (
         f"this test's agb marker would be ignored: {used[0]} has scope {scope!r} and is shared "
-        "by tests without it. "
-        f"Move the marker to the {scope}, use --agb-scope=function, or take agb_session_factory(image=...)."
+        f"by tests without it. {move or 'Use '}--agb-scope=function or agb_session_factory(image=...)."
     )
 
 

@@ -1,39 +1,35 @@
-"""Options and ini values: declared in one table, resolved in one place.
+"""Options and ini values: declared and read by one table, resolved in one place.
 
 Every pytest run in the user's environment pays for this module: no data classes, named tuples or patterns,
 which take longer to make than all the rest.
 """
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_agb import parse_number
 from pytest_agb.environment import EnvironmentValueError, ci_run, read_account
 from pytest_agb.settings import (
+    BACKENDS,
     CLOUD,
+    DEFAULT_IDLE_TIMEOUT_SECONDS,
+    DEFAULT_IMAGE,
+    DEFAULT_MAX_IDLE_SECONDS,
+    DEFAULT_WAIT_TIMEOUT_SECONDS,
     LOCAL,
     LOCAL_ISOLATIONS,
     LOCAL_NETWORKS,
     MAX_LIFETIME_SECONDS,
+    REUSES,
+    SCOPES,
     Settings,
 )
 
 if TYPE_CHECKING:
     from typing import Literal
-
-SCOPES = ("function", "class", "module", "package", "session")
-BACKENDS = ("auto", CLOUD, LOCAL)
-REUSES = ("never", "reset", "always")
-DEFAULT_IMAGE = "agb-code-space-1"
-#: The keeper keeps what is in use alive, so that this is how long an orphan without a keeper lives.
-DEFAULT_IDLE_TIMEOUT_SECONDS = 120
-#: Longest time that a session created ahead waits for a test: an idle sandbox costs money.
-DEFAULT_MAX_IDLE_SECONDS = 60
-#: Longest time that a test waits for a session.
-DEFAULT_WAIT_TIMEOUT_SECONDS = 300
 
 #: Of whatever is counted: seconds, sessions, leases.
 _MOST = 999_999
@@ -41,159 +37,6 @@ _SWITCH = {"true": True, "yes": True, "on": True, "1": True}
 _SWITCH |= {"false": False, "no": False, "off": False, "0": False}
 _TIMES = "agb/times"
 _RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
-
-
-class _Option:
-    """An option ``--agb-word`` and its ini twin ``agb_word``."""
-
-    def __init__(
-        self,
-        word: str,
-        metavar: str,
-        help: str,
-        *,
-        repeatable: bool = False,
-        switch: bool = False,
-        ini_only: bool = False,
-    ) -> None:
-        """``ini_only`` is for what a project decides once: it has no command-line option."""
-        self.word = word
-        self.metavar = metavar
-        self.help = help
-        self.repeatable = repeatable
-        self.switch = switch
-        self.ini_only = ini_only
-
-    @property
-    def flag(self) -> str:
-        return f"--agb-{self.word}"
-
-    @property
-    def ini(self) -> str:
-        return "agb_" + self.word.replace("-", "_")
-
-
-_OPTIONS = (
-    _Option(
-        "image",
-        "IMAGE",
-        f"image that sessions boot from (default: {DEFAULT_IMAGE}); given several times, every test that "
-        "uses a session runs once with each",
-        repeatable=True,
-    ),
-    _Option(
-        "labels",
-        "KEY=VALUE[,KEY=VALUE...]",
-        "labels for every session; may be repeated, and is merged over the ini value",
-        repeatable=True,
-    ),
-    _Option("scope", "|".join(SCOPES), "scope of agb_session and agb_session_factory (default: function)"),
-    _Option(
-        "backend",
-        "|".join(BACKENDS),
-        "where sessions live; auto (default) takes the cloud where AGB_API_KEY is set, else local sandboxes",
-    ),
-    _Option(
-        "run-id",
-        "PREFIX",
-        "start of the run ID that every session is labelled with; 8 random hex digits are added",
-    ),
-    _Option(
-        "idle-timeout",
-        "SECONDS",
-        "seconds without a call after which the service releases a session by itself "
-        f"(default: {DEFAULT_IDLE_TIMEOUT_SECONDS})",
-    ),
-    _Option(
-        "max-sessions",
-        "N",
-        "sessions that the run may have at once on this host, over all workers (default: what tests hold "
-        "and, created ahead, up to 4 per worker, at least 8, in all)",
-    ),
-    _Option(
-        "reuse",
-        "|".join(REUSES),
-        "whether a session is leased again: never (default), reset (if pytest_agb_session_reset succeeds), "
-        "always",
-    ),
-    _Option(
-        "sweep",
-        "",
-        "before the first test, delete the account's orphaned sessions, as `pytest-agb sweep` does",
-        switch=True,
-    ),
-    _Option(
-        "keep-failed",
-        "",
-        "do not delete the sessions of tests that fail in setup or call, so that you can look into them; "
-        "they end by their idle timeout, which is the maximum lifetime then if none is given",
-        switch=True,
-    ),
-    _Option("max-uses", "N", "leases of one session at the most (default: any number)", ini_only=True),
-    _Option(
-        "max-idle",
-        "SECONDS",
-        f"seconds that a session may wait for a test (default: {DEFAULT_MAX_IDLE_SECONDS})",
-        ini_only=True,
-    ),
-    _Option(
-        "wait-timeout",
-        "SECONDS",
-        f"seconds that a test may wait for a session (default: {DEFAULT_WAIT_TIMEOUT_SECONDS})",
-        ini_only=True,
-    ),
-    _Option(
-        "max-lifetime",
-        "SECONDS",
-        f"seconds that the service keeps a session at the most (default: {MAX_LIFETIME_SECONDS})",
-        ini_only=True,
-    ),
-    _Option(
-        "renew",
-        "",
-        "replace a shared session past its lifetime by a new one, rather than fail the next test",
-        switch=True,
-        ini_only=True,
-    ),
-    _Option(
-        "local-isolation",
-        "|".join(LOCAL_ISOLATIONS),
-        "how local sandboxes are isolated: auto (default) uses namespaces, else landlock, or refuses; "
-        "any runs without isolation rather than refuse, none asks for that",
-    ),
-    _Option(
-        "local-network",
-        "|".join(LOCAL_NETWORKS),
-        "network of local sandboxes: none (default), or host, this machine's",
-    ),
-)
-
-
-def add_options(parser: pytest.Parser) -> None:
-    """Declare every option and its ini twin."""
-    group = parser.getgroup("agb", "AGB sandbox sessions (pytest-agb)")
-    for option in _OPTIONS:
-        twin = f" [twin of {option.flag}]"
-        if option.ini_only:
-            twin = ""
-        elif option.switch:
-            group.addoption(
-                option.flag, action="store_true", default=None, help=f"{option.help} [ini: {option.ini}]"
-            )
-        else:
-            group.addoption(
-                option.flag,
-                action="append" if option.repeatable else "store",
-                default=None,
-                metavar=option.metavar,
-                help=f"{option.help} [ini: {option.ini}]",
-            )
-        # A switch is read as text, so that a wrong value is our usage error on every pytest.
-        parser.addini(option.ini, f"{option.help}{twin}", type=_ini_type(option), default=None)
-
-
-def _ini_type(option: _Option) -> 'Literal["linelist"] | None':
-    return "linelist" if option.repeatable else None
 
 
 class _Value:
@@ -204,84 +47,39 @@ class _Value:
         self.source = source
 
 
-class _Sources:
-    """The command line over the ini file."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._options = {option.word: option for option in _OPTIONS}
-
-    def command_line(self, word: str) -> list[_Value]:
-        option = self._options[word]
-        given = None if option.ini_only else self._config.getoption(option.flag)
-        texts = given if isinstance(given, list) else [] if given is None else [given]
-        return [_Value(str(text), option.flag) for text in texts]
-
-    def ini(self, word: str) -> list[_Value]:
-        option = self._options[word]
-        try:
-            given = self._config.getini(option.ini)
-        except (TypeError, ValueError) as error:  # before pytest 9.1 a value of the wrong type ends like this
-            raise pytest.UsageError(f"ini value {option.ini}: {error}") from error
-        texts = given if isinstance(given, list) else [] if given is None else [given]
-        return [_Value(str(text).strip(), f"ini value {option.ini}") for text in texts]
-
-    def all(self, word: str) -> list[_Value]:
-        """The command line's values or, where it gives none, the ini file's."""
-        return self.command_line(word) or self.ini(word)
-
-    def one(self, word: str, default: str) -> _Value:
-        return (self.all(word) or [_Value(default, "default")])[-1]
+# ---- how values are read -----------------------------------------------------------------------------------
 
 
-def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> Settings:
-    """Resolve the settings of a run from command line, ini file and environment, once.
+def _choice(*choices: str) -> Callable[[_Value], str]:
+    def read(value: _Value) -> str:
+        if value.text not in choices:
+            raise pytest.UsageError(f"{value.source}: {value.text!r} is none of {', '.join(choices)}")
+        return value.text
 
-    Raises:
-        pytest.UsageError: an option, an ini value or a variable can't be used; the message says which.
-    """
-    environ = os.environ if environ is None else environ
-    sources = _Sources(config)
-    try:
-        account = read_account(environ)
-    except EnvironmentValueError as error:
-        raise pytest.UsageError(str(error)) from error
-    backend = _choice(sources.one("backend", "auto"), BACKENDS)
-    if backend == "auto":
-        backend = CLOUD if account.api_key else LOCAL
-    max_lifetime = _number(sources.one("max-lifetime", str(MAX_LIFETIME_SECONDS)), "seconds")
-    keep_failed = _keep_failed(sources, backend)
-    idle_timeout = max_lifetime if keep_failed else DEFAULT_IDLE_TIMEOUT_SECONDS
-    return Settings(
-        backend=backend,
-        run_id=_run_id(sources.one("run-id", "run")),
-        images=_images(sources.all("image")),
-        labels={**_labels(sources.ini("labels")), **_labels(sources.command_line("labels"))},
-        scope=_choice(sources.one("scope", "function"), SCOPES),
-        idle_timeout=_number(sources.one("idle-timeout", str(idle_timeout)), "seconds"),
-        max_sessions=_optional(sources, "max-sessions"),
-        reuse=_reuse(config, _choice(sources.one("reuse", "never"), REUSES)),
-        max_uses=_optional(sources, "max-uses"),
-        max_idle=_number(sources.one("max-idle", str(DEFAULT_MAX_IDLE_SECONDS)), "seconds"),
-        wait_timeout=_number(sources.one("wait-timeout", str(DEFAULT_WAIT_TIMEOUT_SECONDS)), "seconds"),
-        max_lifetime=max_lifetime,
-        renew=_switch(sources.one("renew", "false")),
-        sweep=_switch(sources.one("sweep", "false")),
-        keep_failed=keep_failed,
-        times=_remembered_times(config, backend),
-        local_isolation=_choice(sources.one("local-isolation", "auto"), LOCAL_ISOLATIONS),
-        local_network=_choice(sources.one("local-network", "none"), LOCAL_NETWORKS),
-        endpoint=account.endpoint if backend == CLOUD else "",
-        timeout_seconds=account.timeout_seconds,
-        api_key=account.api_key if backend == CLOUD else os.urandom(32).hex(),
-        ci_run=ci_run(environ),
-    )
+    return read
 
 
-def _choice(value: _Value, choices: Iterable[str]) -> str:
-    if value.text not in choices:
-        raise pytest.UsageError(f"{value.source}: {value.text!r} is none of {', '.join(choices)}")
-    return value.text
+def _number(of: str) -> Callable[[_Value], int]:
+    def read(value: _Value) -> int:
+        number = parse_number.whole(value.text.strip(), 1, _MOST)
+        if number is None:
+            raise pytest.UsageError(
+                f"{value.source}: {parse_number.shown(value.text)} is no number of {of}; "
+                f"give a whole one from 1 to {_MOST}"
+            )
+        return number
+
+    return read
+
+
+_seconds, _sessions, _uses = _number("seconds"), _number("sessions"), _number("uses")
+
+
+def _switch(value: _Value) -> bool:
+    word = value.text.lower()
+    if word not in _SWITCH:
+        raise pytest.UsageError(f"{value.source}: {value.text!r} is neither true nor false")
+    return _SWITCH[word]
 
 
 def _run_id(value: _Value) -> str:
@@ -297,65 +95,7 @@ def _images(values: list[_Value]) -> tuple[str, ...]:
     for value in values:
         if not value.text.strip():
             raise pytest.UsageError(f"{value.source}: an image ID is empty; give one such as {DEFAULT_IMAGE}")
-    images = tuple(dict.fromkeys(value.text.strip() for value in values))
-    return images or (DEFAULT_IMAGE,)
-
-
-def _number(value: _Value, of: str) -> int:
-    number = parse_number.whole(value.text.strip(), 1, _MOST)
-    if number is None:
-        raise pytest.UsageError(
-            f"{value.source}: {parse_number.shown(value.text)} is no number of {of}; "
-            f"give a whole one from 1 to {_MOST}"
-        )
-    return number
-
-
-def _optional(sources: _Sources, word: str) -> int | None:
-    given = sources.all(word)
-    return _number(given[-1], word.partition("-")[2]) if given else None
-
-
-def _switch(value: _Value) -> bool:
-    word = value.text.lower()
-    if word not in _SWITCH:
-        raise pytest.UsageError(f"{value.source}: {value.text!r} is neither true nor false")
-    return _SWITCH[word]
-
-
-def _keep_failed(sources: _Sources, backend: str) -> bool:
-    if backend == LOCAL and sources.command_line("keep-failed"):
-        raise pytest.UsageError(
-            "--agb-keep-failed: local sandboxes end with the run; to keep some, start `pytest-agb serve` and "
-            "set the AGB_ENDPOINT and AGB_API_KEY that it prints"
-        )
-    # A project's ini file holds for the local runs of who has no key, too.
-    return _switch(sources.one("keep-failed", "false")) and backend == CLOUD
-
-
-def _reuse(config: pytest.Config, reuse: str) -> str:
-    if reuse == "reset" and not config.hook.pytest_agb_session_reset.get_hookimpls():
-        raise pytest.UsageError(
-            "--agb-reuse=reset: nothing implements pytest_agb_session_reset(session), which must bring a "
-            "session back into its first state; implement it in the topmost conftest.py, or use "
-            "--agb-reuse=always or never"
-        )
-    return reuse
-
-
-def _remembered_times(config: pytest.Config, backend: str) -> tuple[float, float, float] | None:
-    cache = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
-    found = cache.get(f"{_TIMES}-{backend}", None) if cache else None
-    if not isinstance(found, list) or not all(isinstance(item, (int, float)) for item in found):
-        return None
-    return (found[0], found[1], found[2]) if len(found) == 3 and min(found) >= 0 else None
-
-
-def remember_times(config: pytest.Config, backend: str, times: tuple[float, float, float] | None) -> None:
-    """Keep what a create, a lease and a delete took for the next run, in pytest's cache."""
-    cache = getattr(config, "cache", None)
-    if cache and times:
-        cache.set(f"{_TIMES}-{backend}", list(times))
+    return tuple(dict.fromkeys(value.text.strip() for value in values))
 
 
 def _labels(values: list[_Value]) -> dict[str, str]:
@@ -378,3 +118,300 @@ def _labels(values: list[_Value]) -> dict[str, str]:
             if reason:
                 raise pytest.UsageError(f"{value.source}: {reason}")
     return labels
+
+
+# ---- the table ---------------------------------------------------------------------------------------------
+
+
+class Option:
+    """An option ``--agb-word`` and its ini twin ``agb_word``, for one field of `Settings`."""
+
+    def __init__(
+        self,
+        word: str,
+        metavar: str,
+        help: str,
+        read: Callable[[Any], Any],
+        *,
+        default: object = None,
+        field: str = "",
+        repeatable: bool = False,
+        ini_only: bool = False,
+    ) -> None:
+        """Declare it.
+
+        Args:
+            word: What it is called.
+            metavar: What ``--help`` calls its value.
+            help: What it means.
+            read: Makes the field's value of what was asked for: of a `_Value`, or of a list of these if the
+                option is ``repeatable``.
+            default: What counts as asked for where nothing was; without one the field is ``None`` then.
+            field: If that is not the word itself.
+            repeatable: Whether it may be given several times.
+            ini_only: For what a project decides once: there is no command-line option.
+        """
+        self.word = word
+        self.metavar = metavar
+        self.help = help
+        self.read = read
+        self.default = default
+        self.field = field or word.replace("-", "_")
+        self.repeatable = repeatable
+        self.ini_only = ini_only
+        self.flag = f"--agb-{word}"
+        self.ini = "agb_" + word.replace("-", "_")
+
+    @property
+    def switch(self) -> bool:
+        """Whether it has no value on the command line."""
+        return self.read is _switch
+
+
+OPTIONS = (
+    Option(
+        "image",
+        "IMAGE",
+        f"image that sessions boot from (default: {DEFAULT_IMAGE}); given several times, every test that "
+        "uses a session runs once with each",
+        _images,
+        default=DEFAULT_IMAGE,
+        field="images",
+        repeatable=True,
+    ),
+    Option(
+        "labels",
+        "KEY=VALUE[,KEY=VALUE...]",
+        "labels for every session; may be repeated, and is merged over the ini value",
+        _labels,
+        repeatable=True,
+    ),
+    Option(
+        "scope",
+        "|".join(SCOPES),
+        "scope of agb_session and agb_session_factory (default: function)",
+        _choice(*SCOPES),
+        default="function",
+    ),
+    Option(
+        "backend",
+        "|".join(BACKENDS),
+        "where sessions live; auto (default) takes the cloud where AGB_API_KEY is set, else local sandboxes",
+        _choice(*BACKENDS),
+        default="auto",
+    ),
+    Option(
+        "run-id",
+        "PREFIX",
+        "start of the run ID that every session is labelled with; 8 random hex digits are added",
+        _run_id,
+        default="run",
+    ),
+    Option(
+        "idle-timeout",
+        "SECONDS",
+        "seconds without a call after which the service releases a session by itself "
+        f"(default: {DEFAULT_IDLE_TIMEOUT_SECONDS})",
+        _seconds,
+    ),
+    Option(
+        "max-sessions",
+        "N",
+        "sessions that the run may have at once on this host, over all workers (default: what tests hold "
+        "and, created ahead, up to 4 per worker, at least 8, in all)",
+        _sessions,
+    ),
+    Option(
+        "reuse",
+        "|".join(REUSES),
+        "whether a session is leased again: never (default), reset (if pytest_agb_session_reset succeeds), "
+        "always",
+        _choice(*REUSES),
+        default="never",
+    ),
+    Option(
+        "sweep",
+        "",
+        "before the first test, delete the account's orphaned sessions, as `pytest-agb sweep` does",
+        _switch,
+        default="false",
+    ),
+    Option(
+        "keep-failed",
+        "",
+        "do not delete the sessions of tests that fail in setup or call, so that you can look into them; "
+        "they end by their idle timeout, which is the maximum lifetime then if none is given",
+        _switch,
+        default="false",
+    ),
+    Option(
+        "max-uses",
+        "N",
+        "leases of one session at the most (default: any number)",
+        _uses,
+        ini_only=True,
+    ),
+    Option(
+        "max-idle",
+        "SECONDS",
+        f"seconds that a session may wait for a test (default: {DEFAULT_MAX_IDLE_SECONDS})",
+        _seconds,
+        default=DEFAULT_MAX_IDLE_SECONDS,
+        ini_only=True,
+    ),
+    Option(
+        "wait-timeout",
+        "SECONDS",
+        f"seconds that a test may wait for a session (default: {DEFAULT_WAIT_TIMEOUT_SECONDS})",
+        _seconds,
+        default=DEFAULT_WAIT_TIMEOUT_SECONDS,
+        ini_only=True,
+    ),
+    Option(
+        "max-lifetime",
+        "SECONDS",
+        f"seconds that the service keeps a session at the most (default: {MAX_LIFETIME_SECONDS})",
+        _seconds,
+        default=MAX_LIFETIME_SECONDS,
+        ini_only=True,
+    ),
+    Option(
+        "renew",
+        "",
+        "replace a shared session past its lifetime by a new one, rather than fail the next test",
+        _switch,
+        default="false",
+        ini_only=True,
+    ),
+    Option(
+        "local-isolation",
+        "|".join(LOCAL_ISOLATIONS),
+        "how local sandboxes are isolated: auto (default) uses namespaces, else landlock, or refuses; "
+        "any runs without isolation rather than refuse, none asks for that",
+        _choice(*LOCAL_ISOLATIONS),
+        default="auto",
+    ),
+    Option(
+        "local-network",
+        "|".join(LOCAL_NETWORKS),
+        "network of local sandboxes: none (default), or host, this machine's",
+        _choice(*LOCAL_NETWORKS),
+        default="none",
+    ),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option and its ini twin."""
+    group = parser.getgroup("agb", "AGB sandbox sessions (pytest-agb)")
+    for option in OPTIONS:
+        twin = f" [twin of {option.flag}]"
+        if option.ini_only:
+            twin = ""
+        elif option.switch:
+            group.addoption(
+                option.flag, action="store_true", default=None, help=f"{option.help} [ini: {option.ini}]"
+            )
+        else:
+            group.addoption(
+                option.flag,
+                action="append" if option.repeatable else "store",
+                default=None,
+                metavar=option.metavar,
+                help=f"{option.help} [ini: {option.ini}]",
+            )
+        # A switch is read as text, so that a wrong value is our usage error on every pytest.
+        parser.addini(option.ini, f"{option.help}{twin}", type=_ini_type(option), default=None)
+
+
+def _ini_type(option: Option) -> 'Literal["linelist"] | None':
+    return "linelist" if option.repeatable else None
+
+
+class _Sources:
+    """The command line over the ini file."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def command_line(self, option: Option) -> list[_Value]:
+        given = None if option.ini_only else self._config.getoption(option.flag)
+        texts = given if isinstance(given, list) else [] if given is None else [given]
+        return [_Value(str(text), option.flag) for text in texts]
+
+    def ini(self, option: Option) -> list[_Value]:
+        try:
+            given = self._config.getini(option.ini)
+        except (TypeError, ValueError) as error:  # before pytest 9.1 a value of the wrong type ends like this
+            raise pytest.UsageError(f"ini value {option.ini}: {error}") from error
+        texts = given if isinstance(given, list) else [] if given is None else [given]
+        return [_Value(str(text).strip(), f"ini value {option.ini}") for text in texts]
+
+    def read(self, option: Option) -> Any:
+        """The command line's value or, where it gives none, the ini file's, or the default."""
+        default = [] if option.default is None else [_Value(str(option.default), "default")]
+        values = self.command_line(option) or self.ini(option) or default
+        if option.repeatable:
+            return option.read(values)
+        return option.read(values[-1]) if values else None
+
+
+def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> Settings:
+    """Resolve the settings of a run from command line, ini file and environment, once.
+
+    Raises:
+        pytest.UsageError: an option, an ini value or a variable can't be used; the message says which.
+    """
+    environ = os.environ if environ is None else environ
+    sources = _Sources(config)
+    try:
+        account = read_account(environ)
+    except EnvironmentValueError as error:
+        raise pytest.UsageError(str(error)) from error
+    asked = {option.field: sources.read(option) for option in OPTIONS}
+    by_word = {option.word: option for option in OPTIONS}
+    asked["labels"] = {**_labels(sources.ini(by_word["labels"])), **asked["labels"]}
+    if asked["backend"] == "auto":
+        asked["backend"] = CLOUD if account.api_key else LOCAL
+    cloud = asked["backend"] == CLOUD
+    if asked["keep_failed"] and not cloud:
+        # A project's ini file holds for the local runs of who has no key, too.
+        asked["keep_failed"] = False
+        if sources.command_line(by_word["keep-failed"]):
+            raise pytest.UsageError(
+                "--agb-keep-failed: local sandboxes end with the run; to keep some, start `pytest-agb serve` "
+                "and set the AGB_ENDPOINT and AGB_API_KEY that it prints"
+            )
+    if asked["idle_timeout"] is None:
+        asked["idle_timeout"] = (
+            asked["max_lifetime"] if asked["keep_failed"] else DEFAULT_IDLE_TIMEOUT_SECONDS
+        )
+    if asked["reuse"] == "reset" and not config.hook.pytest_agb_session_reset.get_hookimpls():
+        raise pytest.UsageError(
+            "--agb-reuse=reset: nothing implements pytest_agb_session_reset(session), which must bring a "
+            "session back into its first state; implement it in the topmost conftest.py, or use "
+            "--agb-reuse=always or never"
+        )
+    return Settings(
+        **asked,
+        times=_remembered_times(config, asked["backend"]),
+        endpoint=account.endpoint if cloud else "",
+        timeout_seconds=account.timeout_seconds,
+        api_key=account.api_key if cloud else os.urandom(32).hex(),
+        ci_run=ci_run(environ),
+    )
+
+
+def _remembered_times(config: pytest.Config, backend: str) -> tuple[float, float, float] | None:
+    cache = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
+    found = cache.get(f"{_TIMES}-{backend}", None) if cache else None
+    if not isinstance(found, list) or not all(isinstance(item, (int, float)) for item in found):
+        return None
+    return (found[0], found[1], found[2]) if len(found) == 3 and min(found) >= 0 else None
+
+
+def remember_times(config: pytest.Config, backend: str, times: tuple[float, float, float] | None) -> None:
+    """Keep what a create, a lease and a delete took for the next run, in pytest's cache."""
+    cache = getattr(config, "cache", None)
+    if cache and times:
+        cache.set(f"{_TIMES}-{backend}", list(times))

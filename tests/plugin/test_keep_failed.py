@@ -11,8 +11,7 @@ import pytest
 from support.deadline import eventually
 from support.standin import StandIn
 
-from pytest_agb.plugin.options import DEFAULT_IDLE_TIMEOUT_SECONDS
-from pytest_agb.settings import MAX_LIFETIME_SECONDS
+from pytest_agb.settings import DEFAULT_IDLE_TIMEOUT_SECONDS, MAX_LIFETIME_SECONDS
 
 
 def alive(cloud: StandIn) -> set[str]:

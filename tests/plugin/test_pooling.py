@@ -291,50 +291,6 @@ def test_a_reused_session_that_ended_meanwhile_is_replaced(pytester: pytest.Pyte
     result.assert_outcomes(passed=3)
 
 
-AGED = """
-    import time
-
-    def test_one(agb_session):
-        agb_session.first = agb_session.session_id
-        time.sleep(2.2)
-
-    def test_two(agb_session):
-        assert agb_session.session_id != agb_session.first
-        assert agb_session.get_status().success
-"""
-
-
-def test_a_shared_session_past_its_lifetime_fails_the_next_test(
-    pytester: pytest.Pytester, cloud: StandIn
-) -> None:
-    pytester.makeini("[pytest]\nagb_max_lifetime = 2\n")
-    pytester.makepyfile(AGED)
-
-    result = pytester.runpytest_subprocess("--agb-scope=module")
-
-    result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(
-        ["AGB session session-000001 is * s old, past the maximum lifetime of 2 s*--agb-scope*agb_renew*"]
-    )
-    assert cloud.live_sessions() == []
-
-
-def test_it_is_renewed_where_asked_for(pytester: pytest.Pytester, cloud: StandIn, seen: Path) -> None:
-    pytester.makeini("[pytest]\nagb_max_lifetime = 2\nagb_renew = true\n")
-    pytester.makeconftest(
-        """
-        def pytest_agb_session_ready(session):
-            with open("seen/log", "a") as log: print(session.session_id, file=log)
-        """
-    )
-    pytester.makepyfile(AGED)
-
-    pytester.runpytest_subprocess("--agb-scope=module").assert_outcomes(passed=2)
-
-    assert (seen / "log").read_text().split() == ["session-000001", "session-000002"]
-    assert cloud.live_sessions() == []
-
-
 def test_sessions_that_nobody_uses_are_not_kept(pytester: pytest.Pytester, cloud: StandIn) -> None:
     """A debugger left standing, say."""
     pytester.makeini("[pytest]\nagb_max_idle = 1\nagb_idle_timeout = 1\n")

@@ -42,6 +42,74 @@ def test_as_many_sessions_as_scopes(
     assert cloud.live_sessions() == []
 
 
+@pytest.fixture
+def packages(pytester: pytest.Pytester) -> None:
+    """Tests outside any package, in a directory that is none too, in a package, and in one in that."""
+    source = """
+        import os, pathlib, time
+
+        def test_it(agb_session, request):
+            time.sleep(0.3)  # enough for sessions that the keeper takes to be needed
+            path = pathlib.Path(os.environ["SEEN"], request.node.nodeid.replace("/", "."))
+            path.write_text(f"{agb_session.session_id} {agb_session.image_id}")
+    """
+    for directory in ("outer", "outer/inner"):
+        pytester.mkpydir(directory)
+    pytester.mkdir("loose")
+    for name in ("test_a", "test_z", "loose/test_b", "outer/test_c", "outer/test_y", "outer/inner/test_d"):
+        (pytester.path / f"{name}.py").write_text(textwrap.dedent(source))
+
+
+def test_a_package_is_the_nearest_one_and_all_tests_outside_any_share_a_session(
+    pytester: pytest.Pytester, cloud: StandIn, seen: Path, packages: None
+) -> None:
+    pytester.runpytest_subprocess("--agb-scope=package", "-p", "no:randomly").assert_outcomes(passed=6)
+
+    used = {path.name.split(".py")[0]: path.read_text().split()[0] for path in seen.iterdir()}
+    assert used["test_a"] == used["test_z"] == used["loose.test_b"]
+    assert used["outer.test_c"] == used["outer.test_y"]
+    assert len(set(used.values())) == 3
+    assert cloud.count("/mcp/createSession") == 3, "some were created ahead that no test could use"
+    assert cloud.live_sessions() == []
+
+
+def test_a_marker_on_a_package_counts_for_it_and_what_it_is_in_has_another_session(
+    pytester: pytest.Pytester, cloud: StandIn, seen: Path, packages: None
+) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            inner = {item.getparent(pytest.Package) for item in items if "inner" in item.nodeid}
+            for package in inner:
+                package.add_marker(pytest.mark.agb(image="agb-code-space-2"))
+        """
+    )
+    pytester.runpytest_subprocess("--agb-scope=package", "-p", "no:randomly").assert_outcomes(passed=6)
+
+    images = {path.name.split(".py")[0]: path.read_text().split()[1] for path in seen.iterdir()}
+    assert images.pop("outer.inner.test_d") == "agb-code-space-2"
+    assert set(images.values()) == {"agb-code-space-1"}
+    assert cloud.count("/mcp/createSession") == 3
+
+
+@pytest.mark.parametrize("where", ["", "loose/", "outer/"])
+@pytest.mark.parametrize("mark", ["pytestmark = {mark}\ndef test_it(agb_session): pass", "@{mark}\n{test}"])
+def test_a_marker_that_the_package_does_not_have_is_refused_in_and_outside_of_packages(
+    pytester: pytest.Pytester, cloud: StandIn, seen: Path, packages: None, where: str, mark: str
+) -> None:
+    marked = mark.format(
+        mark='pytest.mark.agb(image="agb-code-space-2")', test="def test_it(agb_session): pass"
+    )
+    (pytester.path / f"{where}test_marked.py").write_text(f"import pytest\n{marked}\n")
+
+    result = pytester.runpytest_subprocess("--agb-scope=package", f"{where}test_marked.py")
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["this test's agb marker would be ignored: *"])
+
+
 @pytest.mark.parametrize(
     "ending", ["", "assert False", "raise KeyboardInterrupt", "pytest.exit('enough')", "sys.exit(1)"]
 )

@@ -1,40 +1,33 @@
-"""The end of a run on the terminal: a progress line while sessions are deleted, then what became of them."""
+"""The last lines of a run: what became of its sessions."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
+
+from pytest_agb.wording import sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _pytest.terminal import TerminalReporter
+    import pytest
 
     from pytest_agb.pool.shutdown import Summary
     from pytest_agb.settings import Settings
 
-#: Seconds of waiting after which it is shown: most ends take less.
-_QUIET_SECONDS = 0.5
 
+class SummaryReport:
+    """A plugin of the controller, at the end of a run that used sessions."""
 
-class Progress:
-    """One line that says how many sessions are left; rewritten on a terminal, written once elsewhere."""
+    def __init__(self, summary: Summary, settings: Settings) -> None:
+        self._summary = summary
+        self._settings = settings
 
-    def __init__(self, reporter: TerminalReporter | None) -> None:
-        self._reporter = reporter
-        self._started = time.monotonic()
-        self._shown: int | None = None
-
-    def __call__(self, left: int) -> None:
-        """Show that ``left`` sessions are still to be deleted."""
-        if self._reporter is None or time.monotonic() - self._started < _QUIET_SECONDS or left == self._shown:
-            return
-        if self._reporter.isatty:
-            self._reporter.rewrite(f"agb: deleting {sessions(left)} ", erase=True)
-        elif self._shown is None:
-            self._reporter.ensure_newline()
-            self._reporter.write_line(f"agb: deleting {sessions(left)}")
-        self._shown = left
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    ) -> None:
+        """Say what became of the run's sessions."""
+        for line in lines(self._summary, self._settings, verbosity=config.get_verbosity()):
+            terminalreporter.write_line(line)
 
 
 def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[str]:
@@ -82,8 +75,3 @@ def _facts(summary: Summary, left: int, settings: Settings) -> Iterator[str]:
     if summary.stopped:
         rest = "nothing deletes it" if summary.keeper_given_up else "it is deleted in the background"
         yield f"did not wait for the rest ({summary.stopped}); {rest}"
-
-
-def sessions(number: int) -> str:
-    """Count sessions in words."""
-    return f"{number} session" + ("" if number == 1 else "s")

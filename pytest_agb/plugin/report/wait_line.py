@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from pytest_agb.plugin.pytest_internals import uncaptured
+
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
     import pytest
 
@@ -25,9 +28,10 @@ class WaitLine:
         #: The node ID of what waits.
         self.test = item.nodeid if item is not None else scope_id
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._began = time.monotonic()
         self._shown = False
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -41,19 +45,11 @@ class WaitLine:
     def show(self, seconds: float, why: str) -> None:
         """Show that the test has waited for ``seconds``, and ``why``."""
         self._why = why
-        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        reporter: pytest.TerminalReporter | None
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if self._shown or seconds < _QUIET_SECONDS or reporter is None:
             return
         self._shown = True
-        capture = self._config.pluginmanager.getplugin("capturemanager")
-        line = f"agb: {self.test} waits for a session: {why}"
-        if capture is None:
-            self._write(reporter, line)
-        else:
-            with capture.global_and_fixture_disabled():
-                self._write(reporter, line)
-
-    @staticmethod
-    def _write(reporter: pytest.TerminalReporter, line: str) -> None:
-        reporter.ensure_newline()
-        reporter.write_line(line)
+        with uncaptured(self._config):
+            reporter.ensure_newline()
+            reporter.write_line(f"agb: {self.test} waits for a session: {why}")

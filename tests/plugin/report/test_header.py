@@ -8,7 +8,7 @@ import sys
 import pytest
 from support.local_server import FORBIDDEN, can_forbid_namespaces
 
-from pytest_agb.plugin.options import _OPTIONS
+from pytest_agb.plugin.options import OPTIONS
 
 
 def test_the_header_says_what_is_in_force(pytester: pytest.Pytester) -> None:
@@ -73,7 +73,7 @@ def test_help_has_a_group_with_every_option_and_its_ini_twin(pytester: pytest.Py
 
     text = result.stdout.str()
     assert "AGB sandbox sessions (pytest-agb):" in text
-    for option in _OPTIONS:
+    for option in OPTIONS:
         if not option.ini_only:
             assert f"{option.flag}{'' if option.switch else '='}" in text
         assert re.search(rf"^  {option.ini}\b", text, re.MULTILINE), option.ini

@@ -1,0 +1,40 @@
+"""A session that is shared for longer than the service keeps it is not used: it is refused, or renewed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_agb.plugin import leased_session, scopes
+from pytest_agb.plugin.stash import SETTINGS
+
+if TYPE_CHECKING:
+    from pytest_agb.plugin.leased_session import LeasedSession
+
+
+def look_at_age(item: pytest.Item) -> None:
+    """Fail the setup of a test whose session is past its lifetime, or renew that session."""
+    if not scopes.names(item, scopes.LEASING):
+        return
+    for leased in leased_session.of(item):
+        if not leased.expired():
+            continue
+        if not item.config.stash[SETTINGS].renew:
+            pytest.fail(_refusal(leased), pytrace=False)
+        from pytest_agb.client import AGBError  # brings httpx, which is there once a session is leased
+
+        try:
+            leased.renew()
+        except AGBError as error:
+            raise pytest.fail.Exception(f"no AGB session: {error}", pytrace=False) from None
+
+
+def _refusal(leased: LeasedSession) -> str:
+    most = leased.settings.max_lifetime
+    return (
+        f"AGB session {leased.session.session_id} is {leased.age_seconds:.0f} s old, past the maximum "
+        f"lifetime of {most} s (agb_max_lifetime): the service has ended it or will. Use a narrower "
+        "--agb-scope, so that sessions live shorter, or set agb_renew = true, which replaces it by a new one "
+        "without what tests and fixtures stored in it."
+    )

@@ -1,0 +1,87 @@
+"""What is done around each test of a run that uses sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_agb.plugin.stash import SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from pytest_agb.plugin.forecast import Forecast
+
+_NAME = "agb-per-test"
+
+
+class PerTest:
+    """A plugin of the processes that run tests."""
+
+    def __init__(self, current: pytest.Item | None = None) -> None:
+        #: The test that runs now.
+        self.current = current
+        self._forecast: Forecast | None = None
+
+    @pytest.hookimpl(hookwrapper=True)  # not a new-style wrapper: pytest-rerunfailures is an old-style one
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+        """Tell the pool which tests are to come, once one has asked for a session."""
+        from pytest_agb.plugin.forecast import uses_session  # only where sessions are used: start-up time
+
+        self.current = item
+        if uses_session(item):
+            forecast = self.forecast(item.session)
+            forecast.begins(nextitem)
+            yield
+            forecast.ends(item, nextitem)
+        else:
+            yield
+        self.current = None
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Refuse a marker that the configured scope would ignore, and a session past its lifetime."""
+        scope = item.config.stash[SETTINGS].scope
+        if scope == "function":
+            return
+        from pytest_agb.plugin import lifetime, marker  # only a wide scope needs them: start-up time
+
+        reason = marker.ignored(item, scope)
+        if reason:
+            pytest.fail(reason, pytrace=False)
+        lifetime.look_at_age(item)
+
+    def forecast(self, session: pytest.Session) -> Forecast:
+        """The tests to come of this process."""
+        if self._forecast is None:
+            from pytest_agb.plugin.forecast import Forecast  # only where sessions are used: start-up time
+
+            self._forecast = Forecast(session.items, session.config.stash[SETTINGS].scope)
+        return self._forecast
+
+
+def register(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Have the hooks called.
+
+    Asked for before there are conftests, since hooks are called in reverse: a conftest that skips a test in
+    its setup comes first.
+    """
+    pluginmanager.register(PerTest(), _NAME)
+
+
+def unregister(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Spare a run that uses no sessions the calls."""
+    pluginmanager.unregister(name=_NAME)
+
+
+def ensure(config: pytest.Config, current: pytest.Item) -> None:
+    """Have the hooks called from the next test on, where no test was known to use sessions and one does."""
+    if not config.pluginmanager.hasplugin(_NAME):
+        config.pluginmanager.register(PerTest(current), _NAME)
+
+
+def of(config: pytest.Config) -> PerTest:
+    """The plugin of this process, in which a test has asked for a session."""
+    plugin = config.pluginmanager.get_plugin(_NAME)
+    assert isinstance(plugin, PerTest)
+    return plugin
