@@ -19,6 +19,20 @@ OPTIONS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[argparse.Namespace]:
+    """What the commands are called with: a number that is taken starts no server."""
+    seen: list[argparse.Namespace] = []
+
+    def keep(arguments: argparse.Namespace) -> int:
+        seen.append(arguments)
+        return 0
+
+    monkeypatch.setattr(cli, "_serve", keep)
+    monkeypatch.setattr(cli, "_sweep", keep)
+    return seen
+
+
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as caught:
         cli.main(arguments)
@@ -45,16 +59,7 @@ def test_so_is_an_odd_duration(capsys: pytest.CaptureFixture[str], text: str) ->
     )
 
 
-def test_plain_numbers_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[argparse.Namespace] = []
-
-    def keep(arguments: argparse.Namespace) -> int:
-        seen.append(arguments)
-        return 0
-
-    monkeypatch.setattr(cli, "_serve", keep)
-    monkeypatch.setattr(cli, "_sweep", keep)
-
+def test_plain_numbers_are_taken(seen: list[argparse.Namespace]) -> None:
     cli.main(
         ["serve", "--port=0", "--rate= 5 ", "--idle-timeout=0.5", "--max-lifetime=1800", "--release-delay=2"]
     )
