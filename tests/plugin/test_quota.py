@@ -36,7 +36,7 @@ def test_a_job_that_holds_nothing_waits_while_another_holds_all(
     pytester.makepyfile(many(3))
 
     def free() -> None:
-        eventually(lambda: cloud.count("/mcp/createSession") >= 2, "the job has tried again")
+        eventually(lambda: cloud.count("/mcp/createSession") >= 2, "the job has tried again", seconds=120)
         for session in others:
             cloud.end_session(session)
 
