@@ -37,7 +37,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
     for name in _NAMES:
         if not pluginmanager.hasplugin(name):
-            pluginmanager.set_blocked(name)  # else who asks for us twice, by both names, has no run
+            # Taken, so that who asks for us twice has us once: pluggy refuses one plugin by two names.
+            pluginmanager.register(object(), name)
     per_test.register(pluginmanager)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import pytest_agb.plugin
-from pytest_agb.plugin import pytest_internals
 
 #: Names that pytest does not document, and those that are xdist's; each with the only module that has it.
 PRIVATE = {
@@ -25,53 +24,60 @@ def test_one_module_touches_it(pattern: str, module: str) -> None:
     assert {path.name for path in files if re.search(pattern, path.read_text())} == {module}
 
 
-def test_the_fixtures_that_a_test_names_are_known_before_it_runs(pytester: pytest.Pytester) -> None:
-    item = pytester.getitem("def test_it(agb_session): pass", "test_it")
+COLLECTED = """
+    from pytest_agb.plugin.pytest_internals import fixture_definitions, fixture_names, parameter
 
-    assert {"agb_session", "agb_session_params", "_agb_pool"} <= set(pytest_internals.fixture_names(item))
-    assert not pytest_internals.fixture_names(None)
-
-
-def test_who_defines_a_fixture_is_known_before_a_test_runs(pytester: pytest.Pytester) -> None:
-    item = pytester.getitem(
-        """
-        import pytest
-
-        @pytest.fixture
-        def agb_image(): return "agb-code-space-2"
-
-        def test_it(agb_session): pass
-        """,
-        "test_it",
-    )
-
-    definitions = pytest_internals.fixture_definitions(item)
-
-    assert [fixture.func.__module__ for fixture in definitions["agb_image"]] == [
-        "pytest_agb.plugin.fixtures",
-        item.getparent(pytest.Module).obj.__name__,  # type: ignore[union-attr]
-    ]
-    assert [fixture.func.__module__ for fixture in definitions["agb_session"]] == [
-        "pytest_agb.plugin.fixtures"
-    ]
+    def pytest_collection_finish(session):
+        for item in session.items:
+            print(item.name, "names", *sorted(fixture_names(item)))
+            for fixture in fixture_definitions(item).get("agb_image", ()):
+                print(item.name, "has an image of", fixture.func.__module__)
+            print(item.name, "has the parameter", parameter(item, "agb_image"))
+"""
 
 
-def test_what_a_fixture_is_parametrized_with_is_known_before_a_test_runs(pytester: pytest.Pytester) -> None:
-    items, _ = pytester.inline_genitems(
-        pytester.makepyfile(
-            """
+def test_what_a_test_will_ask_for_is_known_before_it_runs(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(COLLECTED)
+    pytester.makepyfile(
+        test_overridden="""
             import pytest
 
+            @pytest.fixture
+            def agb_image(): return "agb-code-space-2"
+
+            def test_over(agb_session): pass
+        """,
+        test_plain="""
+            import pytest
+
+            def test_session(agb_session): pass
+
             @pytest.mark.parametrize("agb_image", ["one", "two"], indirect=True)
-            def test_it(agb_image): pass
+            def test_image(agb_image): pass
 
-            def test_plain(agb_image): pass
-            """
-        )
+            def test_none(): pass
+        """,
     )
+    lines = pytester.runpytest_subprocess("--collect-only", "-q", "-p", "no:randomly").outlines
 
-    found = {item.name: pytest_internals.parameter(item, "agb_image") for item in items}
-    assert found == {"test_it[one]": "one", "test_it[two]": "two", "test_plain": None}
+    assert "test_none names" in lines
+    for name in ("agb_session", "agb_session_params", "_agb_pool"):  # also what those that it names name
+        assert any(line.startswith("test_session names ") and name in line.split() for line in lines)
+    assert [line.split()[-1] for line in lines if line.startswith("test_over has an image")] == [
+        "pytest_agb.plugin.fixtures",
+        "test_overridden",
+    ]
+    assert [line.split()[-1] for line in lines if line.startswith("test_session has an image")] == [
+        "pytest_agb.plugin.fixtures"
+    ]
+    parameters = [line.split() for line in lines if " has the parameter " in line]
+    assert {words[0]: words[-1] for words in parameters} == {
+        "test_over": "None",
+        "test_session": "None",
+        "test_image[one]": "one",
+        "test_image[two]": "two",
+        "test_none": "None",
+    }
 
 
 def test_a_fixture_of_any_scope_knows_the_test_that_it_is_set_up_for(pytester: pytest.Pytester) -> None:
