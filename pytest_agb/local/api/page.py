@@ -283,6 +283,8 @@ async def _download(session: Session, path: str, *, body: bool) -> Response:
         piece, offset = first if body else b"", 0
         while piece:
             yield piece
+            if len(piece) < _PIECE_BYTES:
+                return
             offset += len(piece)
             piece = await _bytes(session, path, offset, _PIECE_BYTES)
 
