@@ -1,8 +1,7 @@
 """A detached process of which a run has one per host: the keeper, or the local server.
 
 It holds a lock for life, by which others tell that it is there, and is started under another, by whichever
-process first needs it. One that died is started again, `RESTARTS` times within `RESTART_SECONDS`: what dies
-again and again would do so for as long as the run takes, and nobody would learn why.
+process first needs it; again, up to a limit, where it died.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from pytest_agb.run import detach, members, run_directory
+from pytest_agb.run.restart_limit import RESTART_SECONDS, RESTARTS, RestartLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
 
 #: Seconds that one may take to be ready; on an idle machine it takes a fraction of one.
 _START_SECONDS = 60.0
-
-#: How often one that died is started again, within so many seconds.
-RESTARTS = 3
-RESTART_SECONDS = 600.0
 
 
 class RestartLimitError(detach.DetachError):
@@ -54,8 +49,7 @@ class OnePerHost:
         self._alive = run / f"{name}.alive"
         self._report = run / f"{name}.json"
         self._starting = run / f"{name}.lock"
-        #: When it was started again, Unix seconds.
-        self._restarts = run / f"{name}.restarts"
+        self._restarts = RestartLimit(run / f"{name}.restarts")
         #: What it and its libraries print.
         self.log = run / f"{name}.log"
 
@@ -84,32 +78,27 @@ class OnePerHost:
             if report is not None:
                 return report
             if self._report.exists():  # one was ready, and did not leave
-                self._count_restart()
-                self._report.unlink()
+                self._restart()
             return detach.start(
                 target, payload(), directory=self._run, log=self.log, timeout_seconds=_START_SECONDS
             )
 
     def given_up(self) -> bool:
         """Whether it died, and is not started again."""
-        return self.running() is None and self._report.exists() and len(self._recent_restarts()) >= RESTARTS
+        return self.running() is None and self._report.exists() and self._restarts.reached()
 
     def log_tail(self) -> str:
         """The end of what it and its libraries printed; empty if that is nothing."""
         return self.log.read_text(errors="replace")[-2000:].strip() if self.log.exists() else ""
 
-    def _recent_restarts(self) -> list[float]:
-        times = json.loads(self._restarts.read_text()) if self._restarts.exists() else []
-        return [at for at in times if at > time.time() - RESTART_SECONDS]
-
-    def _count_restart(self) -> None:
-        restarts = self._recent_restarts()
-        if len(restarts) >= RESTARTS:
+    def _restart(self) -> None:
+        if self._restarts.reached():
             raise RestartLimitError(
                 f"the run's {self._name} died {RESTARTS + 1} times within {RESTART_SECONDS / 60:g} minutes "
                 f"and is not started again. Its log ends with: {self.log_tail() or 'nothing'}"
             )
-        self._restarts.write_text(json.dumps([*restarts, time.time()]))
+        self._restarts.count()
+        self._report.unlink()
 
     def live(self) -> None:
         """Be it: hold the lock until this process ends. Only one process can."""

@@ -13,7 +13,8 @@ import pytest
 from support.deadline import eventually
 
 from pytest_agb.run.detach import DetachError
-from pytest_agb.run.one_per_host import RESTART_SECONDS, OnePerHost, RestartLimitError
+from pytest_agb.run.one_per_host import OnePerHost, RestartLimitError
+from pytest_agb.run.restart_limit import RESTART_SECONDS
 
 #: A process that says how it feels, is ready, and goes on until it is ended in some way.
 PROCESS = """

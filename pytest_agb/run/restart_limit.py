@@ -1,0 +1,37 @@
+"""How often a background process of a run that died is started again: a few times, not for ever.
+
+What dies again and again would do so for as long as the run takes, and nobody would learn why.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: How often one that died is started again, within so many seconds.
+RESTARTS = 3
+RESTART_SECONDS = 600.0
+
+
+class RestartLimit:
+    """The restarts of one such process, in a file; count under the lock of the start."""
+
+    def __init__(self, path: Path) -> None:
+        #: When it was started again, Unix seconds.
+        self._path = path
+
+    def reached(self) -> bool:
+        """Whether it is not started again."""
+        return len(self._recent()) >= RESTARTS
+
+    def count(self) -> None:
+        """It is started again."""
+        self._path.write_text(json.dumps([*self._recent(), time.time()]))
+
+    def _recent(self) -> list[float]:
+        times = json.loads(self._path.read_text()) if self._path.exists() else []
+        return [at for at in times if at > time.time() - RESTART_SECONDS]
