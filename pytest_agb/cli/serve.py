@@ -40,6 +40,7 @@ def serve(arguments: argparse.Namespace) -> int:
             api_key=key,
             isolation=chosen,
             network=arguments.network,
+            host_network_remedy="--network=host",
             data_directory=directory,
             remove_directory=True,
             contexts_directory=Path(arguments.data_dir).absolute() if arguments.data_dir else None,

@@ -39,8 +39,8 @@ _KEEP_ALIVE_SECONDS = 3600
 
 
 _NO_PORTS = (
-    "Landlock keeps it from TCP, and it has no network of its own; give it the machine's by "
-    "--network=host (agb_local_network = host), or use a machine that allows namespaces"
+    "Landlock keeps it from TCP, and it has no network of its own; give it the machine's ({remedy}), or use "
+    "a machine that allows namespaces"
 )
 
 
@@ -60,6 +60,8 @@ class ServerConfig:
     data_directory: Path
     #: ``none``, or ``host`` for this machine's. Without isolation it is always the machine's.
     network: str = "none"
+    #: How whoever starts the server asks for ``host``, in its own words.
+    host_network_remedy: str = "network='host'"
     #: Whether the directory goes when the server does, however that ends.
     remove_directory: bool = False
     #: Gets each directory of a session that could not be removed, and of it what the system refused first.
@@ -170,7 +172,8 @@ async def _serve(
         uvicorn.Config(
             app.make(
                 sessions, contexts, config.api_key, throttle=throttle, link_route=config.link_route,
-                no_ports=_NO_PORTS if (config.isolation, config.network) == ("landlock", "none") else "",
+                no_ports=_NO_PORTS.format(remedy=config.host_network_remedy)
+                if (config.isolation, config.network) == ("landlock", "none") else "",
             ),
             log_config=None, access_log=False, lifespan="off", loop="asyncio", interface="asgi3",
             # No pings: whoever stands in a debugger inside of a callback answers none, and is not gone.

@@ -87,6 +87,7 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
         api_key=payload["api_key"],
         isolation=payload["isolation"],
         network=payload["network"],
+        host_network_remedy="agb_local_network = host",
         data_directory=sandboxes,
         on_left=aside.set_aside,
     )
