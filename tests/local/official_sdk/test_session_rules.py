@@ -178,8 +178,8 @@ def test_pages_neither_skip_nor_repeat_while_sessions_go(sdk_client: ClientOf, p
         (("--idle-timeout", "0"), "number of seconds above 0"),
         (("--max-lifetime", "30m"), "number of seconds above 0"),
         (("--release-delay", "nan"), "number of seconds above 0"),
-        (("--max-sessions", "0"), "whole number above 0"),
-        (("--rate", "-1"), "whole number above 0"),
+        (("--max-sessions", "0"), "a whole number from 1"),
+        (("--rate", "-1"), "a whole number from 1"),
     ],
 )
 def test_a_bad_rule_is_refused_by_name(arguments: tuple[str, str], words: str) -> None:
