@@ -86,6 +86,16 @@ class AGB:
     ) -> None:
         self.close()
 
+    def open(self) -> None:
+        """Read certificates and proxies now, before a test changes files or the environment.
+
+        Without it the first call does. Nothing is sent.
+
+        Raises:
+            InvalidRequestError: they can't be used.
+        """
+        self._transport.open()
+
     def close(self) -> None:
         """Close this process's connections. Sessions stay as they are."""
         self._transport.close()

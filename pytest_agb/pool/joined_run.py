@@ -82,10 +82,9 @@ class JoinedRun:
                 for slot in self.state.slots.left():
                     self.state.slots.give_up(slot.slot, "the local server has ended")
             if self._client is None or self._client[0] != place:
-                self._client = (
-                    place,
-                    AGB(self._settings.api_key, place, self._settings.timeout_seconds),
-                )
+                agb = AGB(self._settings.api_key, place, self._settings.timeout_seconds)
+                agb.open()
+                self._client = (place, agb)
             return self._client[1]
 
     def ensure_keeper(self) -> None:

@@ -14,11 +14,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
-
 from pytest_agb.client import errors
 from pytest_agb.client.api import messages
-from pytest_agb.client.http import retry
+from pytest_agb.client.http import network_guard, retry
+from pytest_agb.client.http.private_httpx import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -123,6 +122,14 @@ class Transport:
                 )
             self._sleep(wait)
 
+    def open(self) -> None:
+        """Read now, not with the first call, what certificates and proxies there are.
+
+        Raises:
+            InvalidRequestError: they can't be used.
+        """
+        self._client()
+
     def close(self) -> None:
         """Close this process's connections; a later call opens new ones."""
         if process := self._processes.get(os.getpid()):
@@ -156,6 +163,17 @@ class Transport:
             failure = self._explain(request, error, timeout)
         except (httpx.InvalidURL, UnicodeError) as error:
             failure = errors.InvalidRequestError(f"Could not {request.purpose}: {self.redact(str(error))}")
+        except Exception as error:
+            by = network_guard.guard()
+            if by is None:
+                raise
+            failure = network_guard.refused(
+                f"Could not {request.purpose}: ",
+                request.url or self.endpoint,
+                by,
+                error,
+                sent=not network_guard.while_connecting(error),
+            )
         if failure is not None:  # raised out here: httpx's exception holds the request, and with it the key
             raise failure
         answer = self._read(request, response)

@@ -10,11 +10,11 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import httpx
-
 from pytest_agb.client import errors
 from pytest_agb.client.api import classify, own_words
 from pytest_agb.client.api.messages import redact
+from pytest_agb.client.http import network_guard
+from pytest_agb.client.http.private_httpx import httpx
 from pytest_agb.client.http.transport import TOKEN_HEADER, USER_AGENT, is_loopback
 
 if TYPE_CHECKING:
@@ -66,6 +66,13 @@ def messages(
                 yield connection.recv(max(0.0, end - time.monotonic()))
     except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
         failure = _explain(error, purpose, link, sent, limit)
+    except Exception as error:
+        by = network_guard.guard()
+        if by is None or sent:
+            raise
+        failure = network_guard.refused(
+            f"Could not {purpose}: ", link.url.partition("?")[0], by, error, sent=False
+        )
     if failure is not None:  # raised out here: the library's own frames hold the token
         raise failure
 
