@@ -25,12 +25,17 @@ class LabelledAGB(AGB):
         acquire: Callable[[CreateSessionParams], Lease],
         release: Callable[[Lease], None],
     ) -> None:
-        """``acquire`` and ``release`` are the pool's. The former raises an :class:`AGBError` if it fails."""
+        """``acquire`` and ``release`` are the pool's. The former raises an :class:`AGBError` if it fails.
+
+        Raises:
+            InvalidRequestError: the environment's certificates or proxies can't be used.
+        """
         super().__init__(settings.api_key, endpoint, settings.timeout_seconds)
         self._acquire = acquire
         self._release = release
         self._labels = settings.labels
         self._leases: dict[str, Lease] = {}
+        self.open()  # the fixtures that follow may hide files or change the environment
 
     def create(
         self, params: CreateSessionParams, *, reserved_labels: Mapping[str, str] | None = None

@@ -5,6 +5,7 @@ Thread-safe. A forked child gets a client of its own: two processes that write t
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import threading
@@ -62,7 +63,11 @@ class _PerProcess:
         with self.lock:
             client, self.client = self.client, None
         if client is not None:
-            client.close()
+            try:
+                client.close()
+            except OSError as error:
+                if error.errno != errno.EBADF:  # a test has closed all descriptors, ours too
+                    raise
 
 
 #: Clients of parent processes: closing their sockets is not ours to do.
@@ -164,16 +169,9 @@ class Transport:
         except (httpx.InvalidURL, UnicodeError) as error:
             failure = errors.InvalidRequestError(f"Could not {request.purpose}: {self.redact(str(error))}")
         except Exception as error:
-            by = network_guard.guard()
-            if by is None:
+            failure = self._explain_interference(request, error)
+            if failure is None:
                 raise
-            failure = network_guard.refused(
-                f"Could not {request.purpose}: ",
-                request.url or self.endpoint,
-                by,
-                error,
-                sent=not network_guard.while_connecting(error),
-            )
         if failure is not None:  # raised out here: httpx's exception holds the request, and with it the key
             raise failure
         answer = self._read(request, response)
@@ -232,6 +230,21 @@ class Transport:
             f"The proxy or certificate settings of the environment can't be used: {problem}",
             hint="Check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
         )
+
+    def _explain_interference(self, request: messages.Request, error: Exception) -> errors.AGBError | None:
+        """What to say of an error that httpx has no class for, where it is a test's doing."""
+        failed = f"Could not {request.purpose}: "
+        address = request.url or self.endpoint
+        if isinstance(error, OSError) and error.errno == errno.EBADF:
+            return errors.UnavailableError(
+                f"{failed}the connection to {address} was closed by this process: {error}",
+                hint="A test closes descriptors that are not its own (os.closerange, for example)",
+                maybe_executed=True,
+            )
+        if by := network_guard.guard():
+            sent = not network_guard.while_connecting(error)
+            return network_guard.refused(failed, address, by, error, sent=sent)
+        return None
 
     def _explain(self, request: messages.Request, error: httpx.HTTPError, timeout: float) -> errors.AGBError:
         what = str(self._hide(str(error), request)) or type(error).__name__

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import textwrap
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -76,3 +79,37 @@ def test_a_forked_child_has_its_own(service: StandIn, agb: AGB) -> None:
     assert agb.list().success
     connections = [request.http.connection for request in service.requests]
     assert connections == [1, 2, 2, 1]
+
+
+def test_descriptors_that_a_test_has_closed_cost_one_clear_error(service: StandIn) -> None:
+    service.tools["shell"] = lambda *_: '{"stdout": "", "stderr": "", "exit_code": 0}'
+    source = """
+        import os, sys
+        from pytest_agb import AGB, CreateSessionParams
+
+        with AGB(*sys.argv[1:]) as agb:
+            session = agb.create(CreateSessionParams("agb-code-space-1")).check().session
+            os.closerange(3, 64)
+            result = session.command.execute_command("true")
+            assert "was closed by this process" in result.error_message, result
+            assert "os.closerange" in str(result.error), result.error
+            session.command.execute_command("true").check()
+            os.closerange(3, 64)
+            agb.list().check()  # may be sent again
+            session.delete().check()
+            os.closerange(3, 64)
+        """
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        textwrap.dedent(source),
+        service.api_key,
+        service.endpoint,
+    ]
+
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert not service.live_sessions()
