@@ -43,6 +43,50 @@ def parameter(item: pytest.Item, fixture: str) -> object | None:
     return parameters.get(fixture)
 
 
+def own_markers(item: pytest.Item, name: str) -> bool:
+    """Whether the test itself carries a marker, rather than its class or module.
+
+    `pytest.Item.own_markers` is public, but there are items without.
+    """
+    return any(mark.name == name for mark in getattr(item, "own_markers", ()))
+
+
+def fixtures_set_up(item: pytest.Item) -> Collection[str]:
+    """The fixtures that a running test has got by now, those that it asked for as it ran too.
+
+    `item.funcargs` has only those that it names.
+    """
+    definitions: Mapping[str, object] = getattr(getattr(item, "_request", None), "_fixture_defs", {})
+    return definitions.keys()
+
+
+def known_definitions(config: pytest.Config, fixture: str) -> Sequence[pytest.FixtureDef[Any]]:
+    """Who defines ``fixture``, of all that is loaded so far: plugins, conftests, collected modules.
+
+    Only this tells before the collection.
+    """
+    manager = config.pluginmanager.get_plugin("funcmanage")
+    definitions: Mapping[str, Sequence[pytest.FixtureDef[Any]]] = getattr(manager, "_arg2fixturedefs", {})
+    return definitions.get(fixture, ())
+
+
+def is_parametrized(metafunc: pytest.Metafunc, fixture: str) -> bool:
+    """Whether somebody has parametrized ``fixture`` for a test function by now, by a mark or a hook.
+
+    To do so again would be an error.
+    """
+    return any(fixture in call.params for call in metafunc._calls)
+
+
+def native_ini_value(config: pytest.Config, name: str) -> Any:
+    """What a TOML file of pytest 9 gives ``name``, with TOML's own types; ``None`` where nothing like it does.
+
+    `pytest.Config.getini` refuses whatever is not of the one type that was declared for all files.
+    """
+    given = getattr(config, "_inicfg", {}).get(name)
+    return given.value if getattr(given, "mode", "") == "toml" else None
+
+
 def test_that_asks(request: pytest.FixtureRequest) -> pytest.Item:
     """The test that a fixture is being set up for.
 
