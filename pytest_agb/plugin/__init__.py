@@ -19,7 +19,9 @@ from pytest_agb.plugin.hooks import (
     pytest_configure,
     pytest_configure_node,
     pytest_generate_tests,
+    pytest_report_collectionfinish,
     pytest_report_header,
+    pytest_runtest_makereport,
     pytest_runtestloop,
     pytest_sessionfinish,
 )
@@ -37,7 +39,9 @@ __all__ = [
     "pytest_configure",
     "pytest_configure_node",
     "pytest_generate_tests",
+    "pytest_report_collectionfinish",
     "pytest_report_header",
+    "pytest_runtest_makereport",
     "pytest_runtestloop",
     "pytest_sessionfinish",
 ]

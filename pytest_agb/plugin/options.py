@@ -99,8 +99,8 @@ def _images(values: list[_Value]) -> tuple[str, ...]:
         if "," in value.text:
             flags = " ".join(f"--agb-image={image.strip()}" for image in value.text.split(","))
             raise pytest.UsageError(
-                f"{value.source}: {value.text!r} holds a comma, which no image ID does; for several images give "
-                f"it twice: {flags} (in an ini file: one a line)"
+                f"{value.source}: {value.text!r} holds a comma, which no image ID does; for several "
+                f"images give it twice: {flags} (in an ini file: one a line)"
             )
     return tuple(dict.fromkeys(value.text.strip() for value in values))
 
@@ -285,7 +285,7 @@ OPTIONS = (
     Option(
         "renew",
         "",
-        "replace a shared session past its lifetime by a new one, rather than fail the next test",
+        "replace a shared session that is dead or past its lifetime, rather than fail the next test",
         _switch,
         default="false",
         ini_only=True,

@@ -60,16 +60,6 @@ def fixtures_set_up(item: pytest.Item) -> Collection[str]:
     return definitions.keys()
 
 
-def known_definitions(config: pytest.Config, fixture: str) -> Sequence[pytest.FixtureDef[Any]]:
-    """Who defines ``fixture``, of all that is loaded so far: plugins, conftests, collected modules.
-
-    Only this tells before the collection.
-    """
-    manager = config.pluginmanager.get_plugin("funcmanage")
-    definitions: Mapping[str, Sequence[pytest.FixtureDef[Any]]] = getattr(manager, "_arg2fixturedefs", {})
-    return definitions.get(fixture, ())
-
-
 def is_parametrized(metafunc: pytest.Metafunc, fixture: str) -> bool:
     """Whether somebody has parametrized ``fixture`` for a test function by now, by a mark or a hook.
 
@@ -79,11 +69,11 @@ def is_parametrized(metafunc: pytest.Metafunc, fixture: str) -> bool:
 
 
 def native_ini_value(config: pytest.Config, name: str) -> Any:
-    """What a TOML file of pytest 9 gives ``name``, with TOML's own types; ``None`` where nothing like it does.
+    """What a TOML file of pytest 9 gives ``name``, in TOML's own types; ``None`` where no such file does.
 
     `pytest.Config.getini` refuses whatever is not of the one type that was declared for all files.
     """
-    given = getattr(config, "_inicfg", {}).get(name)
+    given: Any = getattr(config, "_inicfg", {}).get(name)
     return given.value if getattr(given, "mode", "") == "toml" else None
 
 
