@@ -112,8 +112,8 @@ class Janitor:
             if result.success:
                 self._slots.answered(slot.slot)
             elif isinstance(result.error, NotFoundError):
-                # Of a leased one the test that uses it learns by itself.
                 self._slots.give_up(slot.slot, f"it ended while nobody used it: {result.error_message}")
+                self._slots.died(slot.slot, f"it is gone: {result.error_message}")  # if it is leased
 
         self._jobs.start(session.keep_alive, kept)
 

@@ -66,10 +66,15 @@ def agb_session_params(request: pytest.FixtureRequest, agb_image: str) -> Create
     Override it in a conftest to change them for a part of the suite.
     """
     from pytest_agb.plugin import marker
+    from pytest_agb.plugin.misuse import refuse_parameter
     from pytest_agb.plugin.params import session_params
+    from pytest_agb.plugin.pytest_internals import test_that_asks
 
+    refuse_parameter(request)
     try:
-        return session_params(request.node, agb_image, request.config.stash[SETTINGS])
+        return session_params(
+            request.node, test_that_asks(request), agb_image, request.config.stash[SETTINGS]
+        )
     except marker.MarkerError as error:
         raise _failure(str(error)) from None
 
@@ -85,7 +90,9 @@ def agb_session(
     """
     from pytest_agb.client import AGBError
     from pytest_agb.plugin import leasing
+    from pytest_agb.plugin.misuse import refuse_parameter
 
+    refuse_parameter(request)
     try:
         return leasing.lease_or_share(request, _agb_pool, agb_session_params)
     except AGBError as error:
@@ -102,15 +109,19 @@ def agb_session_factory(
     those. All sessions are deleted when the scope ends.
     """
     from pytest_agb.plugin import leasing
+    from pytest_agb.plugin.misuse import refuse_parameter
 
+    refuse_parameter(request)
     return leasing.factory(request, _agb_pool, agb_session_params)
 
 
 @pytest.fixture(scope="session")
-def agb(_agb_pool: Pool) -> AGB:
+def agb(request: pytest.FixtureRequest, _agb_pool: Pool) -> AGB:
     """A client for the run's backend; what it creates has the run's labels and is deleted at the end."""
     from pytest_agb.client import AGBError
+    from pytest_agb.plugin.misuse import refuse_parameter
 
+    refuse_parameter(request)
     try:
         return _agb_pool.agb()
     except AGBError as error:

@@ -82,7 +82,7 @@ class Forecast:
             return None
         settings = item.config.stash[SETTINGS]
         try:
-            return session_params(item, _image(item) or settings.images[0], settings)
+            return session_params(item, item, _image(item) or settings.images[0], settings)
         except marker.MarkerError:  # an error in the test's setup
             return None
 

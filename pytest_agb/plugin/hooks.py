@@ -6,11 +6,13 @@ hooks around each test are in `per_test`, and are called in runs that use sessio
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_agb.plugin import controller, hookspecs, options, per_test, scopes
+from pytest_agb.plugin.pytest_internals import is_parametrized, own_markers
 from pytest_agb.plugin.stash import SETTINGS
 from pytest_agb.run import run_directory
 from pytest_agb.settings import LOCAL, Settings
@@ -25,6 +27,9 @@ _MARKER = (
 )
 #: What we can be asked for by: the entry point's name, and the module's (``-p``, ``pytest_plugins``).
 _NAMES = ("agb", "pytest_agb.plugin")
+
+#: The lines of the header on fixtures that are not ours.
+_TOLD: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,16 +70,38 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is in force."""
     from pytest_agb.plugin.report import header  # only where a header is shown: start-up time
 
-    return header.lines(config.stash[SETTINGS])
+    config.stash[_TOLD] = _overridden(config)
+    return header.lines(config.stash[SETTINGS]) + config.stash[_TOLD]
 
 
+def _overridden(config: pytest.Config) -> list[str]:
+    others = [
+        plugin for plugin in config.pluginmanager.get_plugins() if plugin is not sys.modules[__package__]
+    ]
+    if not any(hasattr(plugin, name) for plugin in others for name in scopes.GIVING):
+        return []
+    from pytest_agb.plugin import misuse  # only where there is something to say: start-up time
+
+    return misuse.overridden(config)
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """Say which of our fixtures are not ours, as far as the header could not know."""
+    if not any(scopes.names(item, scopes.GIVING) for item in items):
+        return []
+    from pytest_agb.plugin import misuse  # as above
+
+    return [line for line in misuse.overridden_for(config, items) if line not in config.stash.get(_TOLD, [])]
+
+
+@pytest.hookimpl(trylast=True)  # after all who may have parametrized it
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test once with each image asked for, unless its marker names one."""
+    """Run a test once with each image asked for, unless its marker or a parameter names one."""
     images = metafunc.config.stash[SETTINGS].images
     if len(images) > 1 and "agb_image" in metafunc.fixturenames:
         from pytest_agb.plugin import marker  # most tests have no need of it: start-up time
 
-        if not marker.names_image(metafunc.definition):
+        if not marker.names_image(metafunc.definition) and not is_parametrized(metafunc, "agb_image"):
             metafunc.parametrize("agb_image", images, indirect=True)
 
 
@@ -82,6 +109,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """See whether there is something to do around each test."""
     if not any(scopes.names(item, scopes.OURS) for item in session.items):
         per_test.unregister(session.config.pluginmanager)
+    if any(own_markers(item, "agb") and not scopes.names(item, scopes.MARKED) for item in session.items):
+        from pytest_agb.plugin import misuse  # only where there may be something to say: start-up time
+
+        session.config.pluginmanager.register(misuse.MarkedTests())
     if not controller.is_worker(session.config) and _is_any_forked(session):
         # What a test in a process of its own asks for as it runs nobody else sees.
         controller.attend(session.config)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_agb.plugin import scopes
+from pytest_agb.plugin import hook_calls, scopes
 from pytest_agb.plugin.stash import SETTINGS
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class LeasedSession:
     def prepare(self) -> None:
         """Have the project prepare it, if it is new."""
         if self._lease.fresh:
-            self._node.ihook.pytest_agb_session_ready(config=self._node.config, session=self.session)
+            hook_calls.ready(self._node, self.session)
         self._prepared = True
 
     def failed(self, test: str, *, asks: bool) -> None:
@@ -74,10 +74,11 @@ class LeasedSession:
     def end(self) -> None:
         """Give it back, or leave it to the user."""
         self._node.stash[_LEASED].remove(self)
-        if self._failed and not self.session.released and not self.expired():
+        usable = not self.expired() and not self.why_dead()
+        if self._failed and usable and not self.session.released:
             self._pool.keep(self._lease, self._failed)
         else:
-            self._give_back(reusable=not self._given_back and self._prepared and self._reset())
+            self._give_back(reusable=usable and self._prepared and self._reset())
 
     def _give_back(self, *, reusable: bool = False) -> None:
         if not self._given_back:
@@ -87,21 +88,19 @@ class LeasedSession:
     def _reset(self) -> bool:
         if self.settings.reuse != "reset" or self.session.released:
             return self.settings.reuse == "always"
-        try:
-            self._node.ihook.pytest_agb_session_reset(config=self._node.config, session=self.session)
-        except Exception as error:
-            warnings.warn(
-                pytest.PytestWarning(
-                    f"{self.session!r} is deleted and not leased again: resetting it failed: {error!r}"
-                ),
-                stacklevel=2,
-            )
-            return False
-        return True
+        failed = hook_calls.reset(self._node, self.session)
+        if failed:
+            message = f"{failed}\n{self.session!r} is deleted and not leased again"
+            warnings.warn(pytest.PytestWarning(message), stacklevel=2)
+        return not failed
 
     def expired(self) -> bool:
         """Whether it is past the service's maximum lifetime, or was and could not be replaced."""
         return self._given_back or self.age_seconds >= self.settings.max_lifetime
+
+    def why_dead(self) -> str:
+        """Why it can't be used any more, before its time; empty if it can."""
+        return self._pool.why_dead(self._lease)
 
     def renew(self) -> None:
         """Replace it by a new one, for all who hold it, and have that prepared.

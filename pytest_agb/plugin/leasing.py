@@ -9,7 +9,7 @@ import pytest
 
 from pytest_agb import labels as label_rules
 from pytest_agb.client import AGBError, InvalidRequestError
-from pytest_agb.plugin import per_test, scopes
+from pytest_agb.plugin import hook_calls, per_test, scopes
 from pytest_agb.plugin.leased_session import LeasedSession
 from pytest_agb.plugin.report.wait_line import WaitLine
 from pytest_agb.plugin.stash import SETTINGS
@@ -103,7 +103,7 @@ def _lease(
     ``foreseen`` says that it is what tests to come will ask for as well, as `forecast` sees it.
     """
     node = _package(request) or request.node
-    params = node.ihook.pytest_agb_session_params(config=request.config, params=params) or params
+    params = hook_calls.params(node, params)
     tests = per_test.of(request.config)
     unit = tests.forecast(request.session).asks(tests.current, pool, params) if foreseen else ""
 

@@ -47,6 +47,15 @@ def names_image(node: Node) -> bool:
     return any(mark.kwargs.get("image") is not None for mark in node.iter_markers("agb"))
 
 
+def yields_to_parameter(item: pytest.Item) -> bool:
+    """Whether a ``parametrize`` of the test names its image: that wins over a marker's."""
+    for mark in item.iter_markers("parametrize"):
+        names = mark.kwargs.get("argnames", mark.args[0] if mark.args else ())
+        if "agb_image" in (names.replace(",", " ").split() if isinstance(names, str) else names):
+            return True
+    return False
+
+
 def ignored(item: pytest.Item, scope: str) -> str | None:
     """Say which marker of ``item`` a session of ``scope`` would ignore, or return ``None`` if none is."""
     if item.get_closest_marker("agb") is None:

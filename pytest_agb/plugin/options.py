@@ -12,6 +12,7 @@ import pytest
 
 from pytest_agb import parse_number
 from pytest_agb.environment import EnvironmentValueError, ci_run, read_account
+from pytest_agb.plugin.pytest_internals import native_ini_value
 from pytest_agb.settings import (
     BACKENDS,
     CLOUD,
@@ -95,6 +96,12 @@ def _images(values: list[_Value]) -> tuple[str, ...]:
     for value in values:
         if not value.text.strip():
             raise pytest.UsageError(f"{value.source}: an image ID is empty; give one such as {DEFAULT_IMAGE}")
+        if "," in value.text:
+            flags = " ".join(f"--agb-image={image.strip()}" for image in value.text.split(","))
+            raise pytest.UsageError(
+                f"{value.source}: {value.text!r} holds a comma, which no image ID does; for several "
+                f"images give it twice: {flags} (in an ini file: one a line)"
+            )
     return tuple(dict.fromkeys(value.text.strip() for value in values))
 
 
@@ -278,7 +285,7 @@ OPTIONS = (
     Option(
         "renew",
         "",
-        "replace a shared session past its lifetime by a new one, rather than fail the next test",
+        "replace a shared session that is dead or past its lifetime, rather than fail the next test",
         _switch,
         default="false",
         ini_only=True,
@@ -340,12 +347,18 @@ class _Sources:
         return [_Value(str(text), option.flag) for text in texts]
 
     def ini(self, option: Option) -> list[_Value]:
-        try:
-            given = self._config.getini(option.ini)
-        except (TypeError, ValueError) as error:  # before pytest 9.1 a value of the wrong type ends like this
-            raise pytest.UsageError(f"ini value {option.ini}: {error}") from error
+        source = f"ini value {option.ini}"
+        given = native_ini_value(self._config, option.ini)  # true is as good as "true", and 60 as "60"
+        if given is None:
+            try:
+                given = self._config.getini(option.ini)
+            except (TypeError, ValueError) as error:  # before pytest 9.1 a wrong type ends like this
+                raise pytest.UsageError(f"{source}: {error}") from error
+        if isinstance(given, dict) or (isinstance(given, list) and not option.repeatable):
+            several = "a list of them" if option.repeatable else "one value"
+            raise pytest.UsageError(f"{source}: {given!r} can't be used; give {several}: {option.metavar}")
         texts = given if isinstance(given, list) else [] if given is None else [given]
-        return [_Value(str(text).strip(), f"ini value {option.ini}") for text in texts]
+        return [_Value(str(text).strip(), source) for text in texts]
 
     def read(self, option: Option) -> Any:
         """The command line's value or, where it gives none, the ini file's, or the default."""

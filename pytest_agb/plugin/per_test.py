@@ -40,7 +40,7 @@ class PerTest:
         self.current = None
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Refuse a marker that the configured scope would ignore, and a session past its lifetime."""
+        """Refuse a marker that the configured scope would ignore, and a session that can't be used."""
         scope = item.config.stash[SETTINGS].scope
         if scope == "function":
             return
@@ -49,7 +49,15 @@ class PerTest:
         reason = marker.ignored(item, scope)
         if reason:
             pytest.fail(reason, pytrace=False)
-        lifetime.look_at_age(item)
+        lifetime.look(item)
+
+    @pytest.hookimpl(tryfirst=True)  # before a report is made of it
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """Have a ScopeMismatch of our fixtures say what to do."""
+        if call.excinfo is not None and isinstance(call.excinfo.value, pytest.fail.Exception):
+            from pytest_agb.plugin import misuse  # only where there may be something to say: start-up time
+
+            misuse.explain_mismatch(item, call.excinfo.value)
 
     def forecast(self, session: pytest.Session) -> Forecast:
         """The tests to come of this process."""

@@ -43,6 +43,40 @@ def parameter(item: pytest.Item, fixture: str) -> object | None:
     return parameters.get(fixture)
 
 
+def own_markers(item: pytest.Item, name: str) -> bool:
+    """Whether the test itself carries a marker, rather than its class or module.
+
+    `pytest.Item.own_markers` is public, but there are items without.
+    """
+    return any(mark.name == name for mark in getattr(item, "own_markers", ()))
+
+
+def fixtures_set_up(item: pytest.Item) -> Collection[str]:
+    """The fixtures that a running test has got by now, those that it asked for as it ran too.
+
+    `item.funcargs` has only those that it names.
+    """
+    definitions: Mapping[str, object] = getattr(getattr(item, "_request", None), "_fixture_defs", {})
+    return definitions.keys()
+
+
+def is_parametrized(metafunc: pytest.Metafunc, fixture: str) -> bool:
+    """Whether somebody has parametrized ``fixture`` for a test function by now, by a mark or a hook.
+
+    To do so again would be an error.
+    """
+    return any(fixture in call.params for call in metafunc._calls)
+
+
+def native_ini_value(config: pytest.Config, name: str) -> Any:
+    """What a TOML file of pytest 9 gives ``name``, in TOML's own types; ``None`` where no such file does.
+
+    `pytest.Config.getini` refuses whatever is not of the one type that was declared for all files.
+    """
+    given: Any = getattr(config, "_inicfg", {}).get(name)
+    return given.value if getattr(given, "mode", "") == "toml" else None
+
+
 def test_that_asks(request: pytest.FixtureRequest) -> pytest.Item:
     """The test that a fixture is being set up for.
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LEASING = frozenset({"agb_session", "agb_session_factory"})
 #: The fixtures whose value follows the marker.
 MARKED = LEASING | {"agb_session_params"}
+#: What gives sessions. To override a rung below is a project's way to change what they are.
+GIVING = LEASING | {"agb"}
 #: All.
 OURS = MARKED | {"agb", "agb_image", "_agb_pool"}
 

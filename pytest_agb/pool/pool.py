@@ -13,12 +13,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
-from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError, Session
+from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError
 from pytest_agb.labels import RunLabels
 from pytest_agb.pool.acquire import Acquisition
 from pytest_agb.pool.joined_run import JoinedRun
 from pytest_agb.pool.labelled_client import LabelledAGB
 from pytest_agb.pool.lease import Lease
+from pytest_agb.pool.watched_session import WatchedSession
 from pytest_agb.run.members import Role
 from pytest_agb.store import session_spec
 from pytest_agb.store.database import StateError
@@ -116,6 +117,20 @@ class Pool:
         """How old a lease's session is, at the most."""
         return self._clock() - lease.created_at
 
+    def why_dead(self, lease: Lease) -> str:
+        """Why a lease's session can't be used any more, by its own calls or the keeper's; empty if it can."""
+        with suppress(StateError):  # who gives it back is told
+            if lease.to_end and self._joined():
+                return self._process().state.slots.why_dead(lease.slot)
+        return ""
+
+    def _died(self, slot: str, why: str) -> None:
+        with suppress(
+            StateError
+        ):  # whoever made the call has an error; whoever asks next is told of this one
+            if self._joined():
+                self._process().state.slots.died(slot, why)
+
     def agb(self) -> AGB:
         """A client whose sessions are leased from this pool."""
         return LabelledAGB(
@@ -171,11 +186,12 @@ class Pool:
     def _lease(self, process: JoinedRun, slot: Slot, params: CreateSessionParams) -> Lease:
         assert slot.session_id is not None
         labels = RunLabels.of_slot(self._settings, slot.slot, slot.created_at, slot.expires_at)
-        session = Session(
+        session = WatchedSession(
             process.client(),
             slot.session_id,
             image_id=params.image_id,
             reserved_labels=labels.write(),
+            on_death=lambda why: self._died(slot.slot, why),
         )
         return Lease(
             slot=slot.slot,

@@ -44,6 +44,8 @@ class Trouble(StrEnum):
     NONE = ""
     #: The latest try to delete the session, or to see it gone, failed; others follow.
     FAILING = "failing"
+    #: It is leased, and its session is gone or answers nothing any more: nobody leases it again.
+    DEAD = "dead"
     #: It is past its maximum lifetime, which ends it by itself: nothing is tried any more.
     GIVEN_UP = "given up"
 
@@ -160,14 +162,29 @@ class SlotTable:
         self._move(slot, SlotState.LOST, (SlotState.CREATING,), "note = ?", (note,))
 
     def returned(self, slot: str) -> None:
-        """A lease ended, and the session is for whoever claims it next."""
+        """A lease ended, and the session is for whoever claims it next; one that is dead is to be deleted."""
         now = self._clock()
-        self._move(
-            slot,
-            SlotState.IDLE,
-            (SlotState.LEASED,),
-            "member = '', user = '', idle_since = ?, held = ? - leased_at",
-            (now, now),
+        changed = self._database.write(
+            "UPDATE slots SET state = CASE trouble WHEN ? THEN ? ELSE ? END, trouble = '', member = '', "
+            "user = '', idle_since = ?, held = ? - leased_at WHERE slot = ? AND state = ?",
+            (
+                Trouble.DEAD.value,
+                SlotState.DELETING.value,
+                SlotState.IDLE.value,
+                now,
+                now,
+                slot,
+                SlotState.LEASED.value,
+            ),
+        )
+        if changed != 1:
+            raise IllegalTransitionError(f"slot {slot} can't become idle")
+
+    def died(self, slot: str, why: str) -> None:
+        """The session of a lease can't be used any more, which holds for all who share the lease."""
+        self._database.write(
+            "UPDATE slots SET trouble = ?, note = ? WHERE slot = ? AND state = ? AND trouble = ''",
+            (Trouble.DEAD.value, why, slot, SlotState.LEASED.value),
         )
 
     def deleting(self, slot: str) -> None:
@@ -246,7 +263,7 @@ class SlotTable:
     def leave(self, member: str) -> None:
         """Have all that ``member`` leased deleted."""
         self._database.write(
-            "UPDATE slots SET state = ?, held = ? - leased_at WHERE member = ? AND state = ?",
+            "UPDATE slots SET state = ?, trouble = '', held = ? - leased_at WHERE member = ? AND state = ?",
             (SlotState.DELETING.value, self._clock(), member, SlotState.LEASED.value),
         )
 
@@ -270,6 +287,13 @@ class SlotTable:
     def had(self, session_id: str) -> bool:
         """Whether any slot has, or once had, a session of this ID."""
         return bool(self._database.fetch("SELECT 1 FROM slots WHERE session_id = ? LIMIT 1", (session_id,)))
+
+    def why_dead(self, slot: str) -> str:
+        """Why the session of a lease can't be used any more; empty if it can."""
+        rows = self._database.fetch(
+            "SELECT note FROM slots WHERE slot = ? AND trouble = ?", (slot, Trouble.DEAD.value)
+        )
+        return str(rows[0][0]) if rows else ""
 
     def _find(self, which: str) -> list[Slot]:
         rows = self._database.fetch(f"SELECT {COLUMNS} FROM slots WHERE {which} ORDER BY created_at")

@@ -24,6 +24,7 @@ BAD = [
     ("idle-timeout", "0", "*'0' is no number of seconds*"),
     ("run-id", "Nightly Build", "*'Nightly Build' can't start a run ID*a-z*"),
     ("image", " ", "*an image ID is empty*"),
+    ("image", "one, two", "*'one, two' holds a comma*give it twice: --agb-image=one --agb-image=two *"),
 ]
 
 

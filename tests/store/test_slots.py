@@ -39,6 +39,23 @@ def test_a_reused_life(slots: SlotTable, leases: Waiters) -> None:
     assert slots.leases() == 3
 
 
+def test_a_dead_one_is_leased_to_nobody_again(slots: SlotTable, leases: Waiters) -> None:
+    ready(slots, "a")
+    slots.died("a", "nobody leases it: the keeper gives it up")
+    assert slots.why_dead("a") == ""
+
+    assert isinstance(ask(leases), Slot)
+    slots.died("a", "it is gone")
+    slots.died("a", "the first reason stands")
+    assert slots.why_dead("a") == "it is gone"
+
+    slots.returned("a")
+    assert states(slots) == [("a", SlotState.DELETING)]
+    assert slots.why_dead("a") == ""
+    with pytest.raises(IllegalTransitionError, match="slot a can't become idle"):
+        slots.returned("a")
+
+
 def test_a_lost_session_is_there_once_it_is_found(slots: SlotTable) -> None:
     begin(slots, "a")
     slots.lost("a", "no answer")
