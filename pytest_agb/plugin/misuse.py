@@ -23,8 +23,7 @@ from pytest_agb.plugin.stash import SETTINGS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    # pytest has no public name for it that is a type.
-    from _pytest.outcomes import Failed
+    from pytest_agb.plugin.pytest_internals import Failed
 
     Function = Callable[..., Any]
 

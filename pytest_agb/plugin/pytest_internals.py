@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     # pytest has public names for items and collectors, and none for what is either.
     from _pytest.nodes import Node as Node
 
+    # `pytest.fail.Exception` is no name for a type.
+    from _pytest.outcomes import Failed as Failed
+
 
 def fixture_names(item: pytest.Item | None) -> Collection[str]:
     """The fixtures that a test names, and those that these name; none for what is no function.
