@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb import real
 from pytest_agb.plugin.stash import SETTINGS, WORKER_INPUT, WORKER_KEPT, WORKER_OUTPUT
 from pytest_agb.run import run_directory
 
@@ -103,7 +103,7 @@ class Controller:
         #: The workers that xdist has started.
         self.workers: list[WorkerController] = []
         self._member: Member | None = None
-        self._pid = os.getpid()
+        self._pid = real.pid()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Look whether a worker, or a test in a process of its own, has used sessions by now."""
@@ -137,6 +137,6 @@ class Controller:
 
     def leave(self) -> None:
         """End the membership; a test's forked child that gets here has none to end."""
-        if self._member is not None and self._pid == os.getpid():
+        if self._member is not None and self._pid == real.pid():
             self._member.leave()
             self._member = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pytest_agb import real
 from pytest_agb.client import AGB, AGBError, MissingKeyError
 from pytest_agb.run import account, detach, endpoint, keeper_process, local_server, members, run_directory
 from pytest_agb.run.one_per_host import OnePerHost, joining_lock
@@ -34,7 +34,7 @@ class JoinedRun:
             OSError: the directory can't be had.
             StateError: nor can the state in it.
         """
-        self.pid = os.getpid()
+        self.pid = real.pid()
         self._settings = settings
         self._client: tuple[str, AGB] | None = None
         self._connecting = threading.Lock()

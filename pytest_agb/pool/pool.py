@@ -6,13 +6,12 @@ needs a session claims one or waits for one; the keeper creates and deletes.
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
+from pytest_agb import real
 from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError, Session
 from pytest_agb.labels import RunLabels
 from pytest_agb.pool.acquire import Acquisition
@@ -23,6 +22,7 @@ from pytest_agb.run.members import Role
 from pytest_agb.store import session_spec
 from pytest_agb.store.database import StateError
 from pytest_agb.store.slots import IllegalTransitionError
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,7 +38,7 @@ class Pool:
     """The sessions of a run, as one process of it sees them."""
 
     def __init__(
-        self, settings: Settings, *, title: str = "", clock: Callable[[], float] = time.time
+        self, settings: Settings, *, title: str = "", clock: Callable[[], float] = wall_seconds
     ) -> None:
         """``title`` names this process to people who wait for what it holds."""
         self._settings = settings
@@ -152,7 +152,7 @@ class Pool:
             self._own = None
 
     def _joined(self) -> bool:
-        return self._own is not None and self._own.pid == os.getpid()
+        return self._own is not None and self._own.pid == real.pid()
 
     def _process(self) -> JoinedRun:
         """What belongs to this process: a fork opens its own.
@@ -161,7 +161,7 @@ class Pool:
             AGBError: the run's directory can't be had.
         """
         with self._joining:
-            if self._own is None or self._own.pid != os.getpid():
+            if self._own is None or self._own.pid != real.pid():
                 try:
                     self._own = JoinedRun(self._settings, Role.PYTEST, self._title)
                 except OSError as error:

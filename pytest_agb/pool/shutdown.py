@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pytest_agb import real
 from pytest_agb.client import AGB, AGBError
 from pytest_agb.pool.joined_run import JoinedRun, RunIsOverError
 from pytest_agb.run import aside, endpoint, keeper_process, members, run_directory
@@ -73,7 +73,7 @@ def drain(
     Returns:
         What became of the sessions; ``None`` if the run created none.
     """
-    deadline = time.monotonic() + wait_seconds
+    deadline = real.boot_seconds() + wait_seconds
     here = _drain_here(settings, progress, deadline) if run_directory.exists(settings.run_id) else None
     if not elsewhere:
         return here
@@ -142,9 +142,9 @@ def _wait(process: JoinedRun, progress: Callable[[int], None], deadline: float) 
             progress(len(left))
             if all(slot.trouble is not Trouble.NONE for slot in left):
                 return "the service refuses"
-            if time.monotonic() > deadline:
+            if real.boot_seconds() > deadline:
                 return "it takes too long"
-            time.sleep(_POLL_SECONDS)
+            real.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         return "interrupted"
     except StateError:
@@ -207,9 +207,9 @@ def _wait_for_others(
                 return listed, ""
             if listed:
                 progress(len(listed))
-            if time.monotonic() > deadline:
+            if real.boot_seconds() > deadline:
                 return listed, "it takes too long" if listed else ""
-            time.sleep(_ASK_SECONDS)
+            real.sleep(_ASK_SECONDS)
     except KeyboardInterrupt:
         return listed, "interrupted"
     except AGBError:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import secrets
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from pytest_agb.removal import Left, remove_tree
 from pytest_agb.run import run_directory
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def forget_notes(older_than_seconds: float) -> None:
     """Remove the notes that were told long ago."""
     for path in (run_directory.base() / run_directory.NOTES).glob("*.told"):
         try:
-            if time.time() - path.lstat().st_mtime > older_than_seconds:
+            if wall_seconds() - path.lstat().st_mtime > older_than_seconds:
                 path.unlink()
         except OSError:  # another run does this too, or it is no note of ours
             continue

@@ -15,6 +15,8 @@ import secrets
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_agb import real
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,7 +43,7 @@ class Name(NamedTuple):
     @classmethod
     def new(cls, role: Role, title: str = "") -> Name:
         """A name for this process."""
-        return cls(role, re.sub(r"[^\w.-]", "_", title)[:100], os.getpid(), secrets.token_hex(4))
+        return cls(role, re.sub(r"[^\w.-]", "_", title)[:100], real.pid(), secrets.token_hex(4))
 
     @classmethod
     def parse(cls, text: str) -> Name:

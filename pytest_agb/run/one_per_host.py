@@ -10,12 +10,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from pytest_agb.run import detach, members, run_directory
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -100,7 +100,7 @@ class OnePerHost:
 
     def _recent_restarts(self) -> list[float]:
         times = json.loads(self._restarts.read_text()) if self._restarts.exists() else []
-        return [at for at in times if at > time.time() - RESTART_SECONDS]
+        return [at for at in times if at > wall_seconds() - RESTART_SECONDS]
 
     def _count_restart(self) -> None:
         restarts = self._recent_restarts()
@@ -109,7 +109,7 @@ class OnePerHost:
                 f"the run's {self._name} died {RESTARTS + 1} times within {RESTART_SECONDS / 60:g} minutes "
                 f"and is not started again. Its log ends with: {self.log_tail() or 'nothing'}"
             )
-        self._restarts.write_text(json.dumps([*restarts, time.time()]))
+        self._restarts.write_text(json.dumps([*restarts, wall_seconds()]))
 
     def live(self) -> None:
         """Be it: hold the lock until this process ends. Only one process can."""
