@@ -98,7 +98,7 @@ def _is_forked(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Sweep before the first test, where that is asked for."""
+    """Sweep before the first test, where that is asked for; join the run, where tests will."""
     config = session.config
     settings = config.stash[SETTINGS]
     in_vain = controller.is_worker(config) or config.option.collectonly or settings.backend == LOCAL
@@ -106,12 +106,20 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         from pytest_agb.plugin.report.sweep_line import sweep_first  # who does not sweep does not pay for it
 
         sweep_first(config)
+    if config.pluginmanager.hasplugin(per_test.NAME):
+        from pytest_agb.plugin import joining  # only where a test names a fixture of ours: start-up time
+
+        joining.join_early(session)
 
 
 @pytest.hookimpl(trylast=True)  # in the controller that is after xdist has ended its workers
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In the controller: wait for the keeper to delete what is left, and look whether anything is."""
     config = session.config
+    if config.pluginmanager.hasplugin(per_test.NAME):
+        from pytest_agb.plugin import joining  # as above
+
+        joining.leave(config)  # where no test came to ask
     if controller.is_worker(config):
         controller.report_place(config)
         return

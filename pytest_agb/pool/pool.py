@@ -46,6 +46,23 @@ class Pool:
         self._clock = clock
         self._own: JoinedRun | None = None
         self._joining = threading.Lock()
+        #: What went wrong in `join`.
+        self._failed: AGBError | None = None
+
+    def join(self) -> None:
+        """Join the run and have a keeper and a client, all but a session.
+
+        What goes wrong is raised where somebody asks for what takes that, once: the next may have more luck.
+        """
+        try:
+            self._process().client()
+        except AGBError as error:
+            self._failed = error
+
+    def _raise_kept(self) -> None:
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
 
     def acquire(
         self,
@@ -69,6 +86,7 @@ class Pool:
         refused = params.invalid() or label_rules.refused(params.labels or {}, on_ours=True)
         if refused:
             raise InvalidRequestError(f"no session can be created: {refused}")
+        self._raise_kept()
         process = self._process()
         wanted = session_spec.write(params)
         while True:
@@ -117,7 +135,12 @@ class Pool:
         return self._clock() - lease.created_at
 
     def agb(self) -> AGB:
-        """A client whose sessions are leased from this pool."""
+        """A client whose sessions are leased from this pool.
+
+        Raises:
+            AGBError: the local server can't be had, or `join` failed.
+        """
+        self._raise_kept()
         return LabelledAGB(
             self._settings,
             self._process().endpoint(),
