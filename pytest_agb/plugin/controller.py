@@ -67,8 +67,10 @@ def handed_out(config: pytest.Config) -> Mapping[str, Any]:
 
 def report_place(config: pytest.Config) -> None:
     """In a worker: tell the controller, which may be on another host, where there were sessions, if any."""
-    used = run_directory.exists(config.stash[SETTINGS].run_id)
-    _to_controller(config)[WORKER_OUTPUT] = run_directory.place() if used else None
+    settings = config.stash[SETTINGS]
+    used = run_directory.exists(settings.run_id, settings.temp_directory)
+    place = run_directory.place(settings.temp_directory) if used else None
+    _to_controller(config)[WORKER_OUTPUT] = place
 
 
 def report_kept(config: pytest.Config, kept: list[tuple[str, str]]) -> None:
@@ -117,15 +119,16 @@ class Controller:
         after the last worker that uses sessions, or the last forked test, or while fixtures that are wider
         than ours are torn down.
         """
-        if self._member is None and run_directory.exists(self._settings.run_id):
+        run_id, temp = self._settings.run_id, self._settings.temp_directory
+        if self._member is None and run_directory.exists(run_id, temp):
             from pytest_agb.run import members, one_per_host  # the run uses sessions: only then does it pay
 
-            self._member = one_per_host.join(self._settings.run_id, members.Role.REPORTER)
+            self._member = one_per_host.join(run_id, members.Role.REPORTER, temp)
 
     def elsewhere(self) -> bool:
         """Whether a worker had sessions that this host knows nothing of. Ask when the workers have ended."""
         places = {output.get(WORKER_OUTPUT) for output in self._outputs()} - {None}
-        return bool(places) and not places <= {run_directory.place()}
+        return bool(places) and not places <= {run_directory.place(self._settings.temp_directory)}
 
     def kept(self) -> dict[str, str]:
         """The sessions that workers have left to the user, each with what for. Ask when they have ended."""

@@ -45,7 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Resolve the settings in the controller; take them as they are in a worker."""
     config.addinivalue_line("markers", _MARKER)
     if controller.is_worker(config):
-        config.stash[SETTINGS] = Settings.from_wire(controller.handed_out(config))
+        # A worker may be on another host.
+        config.stash[SETTINGS] = Settings.from_wire(controller.handed_out(config))._replace(
+            temp_directory=run_directory.temp_directory()
+        )
     else:
         config.stash[SETTINGS] = options.resolve(config)
     if config.stash[SETTINGS].keep_failed:
@@ -125,7 +128,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     eye = controller.find(config)
     elsewhere = eye is not None and eye.elsewhere()
-    if elsewhere or run_directory.exists(config.stash[SETTINGS].run_id):
+    settings = config.stash[SETTINGS]
+    if elsewhere or run_directory.exists(settings.run_id, settings.temp_directory):
         from pytest_agb.plugin import end_of_run  # the run used sessions: only then does it pay for this
 
         end_of_run.wait(config, elsewhere=elsewhere)

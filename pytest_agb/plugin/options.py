@@ -12,6 +12,7 @@ import pytest
 
 from pytest_agb import parse_number
 from pytest_agb.environment import EnvironmentValueError, ci_run, read_account
+from pytest_agb.run import run_directory
 from pytest_agb.settings import (
     BACKENDS,
     CLOUD,
@@ -399,6 +400,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
         timeout_seconds=account.timeout_seconds,
         api_key=account.api_key if cloud else os.urandom(32).hex(),
         ci_run=ci_run(environ),
+        temp_directory=run_directory.temp_directory(),
     )
 
 

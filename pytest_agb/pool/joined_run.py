@@ -38,8 +38,8 @@ class JoinedRun:
         self._settings = settings
         self._client: tuple[str, AGB] | None = None
         self._connecting = threading.Lock()
-        with joining_lock():
-            self._run = run_directory.path(settings.run_id)
+        with joining_lock(settings.temp_directory):
+            self._run = run_directory.path(settings.run_id, settings.temp_directory)
             if not begin and not self._run.is_dir():
                 raise RunIsOverError(settings.run_id)
             self._run.mkdir(mode=0o700, exist_ok=True)

@@ -74,7 +74,8 @@ def drain(
         What became of the sessions; ``None`` if the run created none.
     """
     deadline = real.boot_seconds() + wait_seconds
-    here = _drain_here(settings, progress, deadline) if run_directory.exists(settings.run_id) else None
+    used = run_directory.exists(settings.run_id, settings.temp_directory)
+    here = _drain_here(settings, progress, deadline) if used else None
     if not elsewhere:
         return here
     summary = replace(here or Summary(0, 0, ()), elsewhere=True)
@@ -103,7 +104,7 @@ def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: f
         try:
             return _sum_up(process, settings, progress, deadline)
         finally:
-            keeper_process.report(run_directory.path(settings.run_id))
+            keeper_process.report(run_directory.path(settings.run_id, settings.temp_directory))
             process.leave()
     except (OSError, StateError) as error:
         return Summary(0, 0, (), unknown=str(error))
@@ -131,7 +132,7 @@ def _sum_up(
         times=tuple(json.loads(times)) if times else None,
         keeper_log=keeper.log_tail(),
         keeper_given_up=keeper.given_up(),
-        notes=tuple(aside.take_notes()),
+        notes=tuple(aside.take_notes(settings.temp_directory)),
     )
 
 
@@ -179,7 +180,7 @@ def _listed(
     """Ask the service itself whether anything of the run is left."""
     if stopped:
         return ()  # what is left is known, and the keeper is still at it
-    if endpoint.find(run_directory.path(settings.run_id), settings) is None:
+    if endpoint.find(run_directory.path(settings.run_id, settings.temp_directory), settings) is None:
         return ()  # a local server takes its sessions with it
     try:
         ownership = Ownership(settings.run_id)

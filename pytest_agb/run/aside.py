@@ -56,10 +56,10 @@ def note(key: str, line: str) -> None:
         print(f"pytest-agb: {line!a} (and can't be noted: {error})", file=sys.stderr, flush=True)
 
 
-def take_notes() -> list[str]:
+def take_notes(temp: str = "") -> list[str]:
     """Return the lines that nobody was told yet; nobody else gets them."""
     lines = []
-    for new in sorted((run_directory.base() / run_directory.NOTES).glob("*.new")):
+    for new in sorted((run_directory.base(temp) / run_directory.NOTES).glob("*.new")):
         told = new.with_suffix(".told")
         try:
             new.rename(told)

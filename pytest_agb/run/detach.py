@@ -54,11 +54,18 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def start(
-    target: str, payload: Mapping[str, Any], *, directory: Path, log: Path, timeout_seconds: float = 30.0
+    target: str,
+    payload: Mapping[str, Any],
+    *,
+    directory: Path,
+    log: Path,
+    temp: str = "",
+    timeout_seconds: float = 30.0,
 ) -> dict[str, Any]:
     """Run ``target`` (``module:function``) in a detached process and return what it reports when ready.
 
-    The function is called with ``payload`` and with a function to report by, once.
+    The function is called with ``payload`` and with a function to report by, once. ``temp`` is the process's
+    temp directory, by default that of the environment.
 
     Raises:
         DetachError: it was not ready within ``timeout_seconds``, or ended before.
@@ -72,7 +79,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=log_file,
             cwd=directory,
-            env=environment(os.environ),
+            env={**environment(os.environ), **({"TMPDIR": temp} if temp else {})},
             start_new_session=True,
         )
     assert process.stdin is not None
