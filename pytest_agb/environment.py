@@ -63,7 +63,7 @@ def read_account(environ: Mapping[str, str] | None = None, directory: Path | Non
             is no URL.
     """
     environ = os.environ if environ is None else environ
-    file_values = _read_dotenv((directory or Path.cwd()) / ".env")
+    file_values = _read_dotenv((directory or Path()) / ".env")
 
     def value(name: str) -> str:
         # The SDK lets an existing variable win over `.env`; an empty one counts as not set.

@@ -86,6 +86,8 @@ class Settings(NamedTuple):
     times: tuple[float, float, float] | None = None
     #: One of `LOCAL_NETWORKS`; of the local backend only.
     local_network: str = "none"
+    #: Where the run's files are on this host, as at the start; empty for this process's temp directory.
+    temp_directory: str = ""
 
     def __repr__(self) -> str:
         shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "api_key")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
+from pytest_agb import real
 from pytest_agb.client.api import direct_link, endpoints, messages, responses
 from pytest_agb.client.client_settings import ClientSettings
 from pytest_agb.client.credentials import resolve
@@ -61,8 +61,8 @@ class AGB:
         timeout: float | None = None,
         *,
         settings: ClientSettings | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = real.sleep,
+        clock: Callable[[], float] = real.boot_seconds,
         chance: Callable[[], float] = random.random,
     ) -> None:
         given = Secret((api_key or "").strip())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb import real
 from pytest_agb.plugin.stash import SETTINGS, WORKER_INPUT, WORKER_KEPT, WORKER_OUTPUT
 from pytest_agb.run import run_directory
 
@@ -67,8 +67,10 @@ def handed_out(config: pytest.Config) -> Mapping[str, Any]:
 
 def report_place(config: pytest.Config) -> None:
     """In a worker: tell the controller, which may be on another host, where there were sessions, if any."""
-    used = run_directory.exists(config.stash[SETTINGS].run_id)
-    _to_controller(config)[WORKER_OUTPUT] = run_directory.place() if used else None
+    settings = config.stash[SETTINGS]
+    used = run_directory.exists(settings.run_id, settings.temp_directory)
+    place = run_directory.place(settings.temp_directory) if used else None
+    _to_controller(config)[WORKER_OUTPUT] = place
 
 
 def report_kept(config: pytest.Config, kept: list[tuple[str, str]]) -> None:
@@ -103,7 +105,7 @@ class Controller:
         #: The workers that xdist has started.
         self.workers: list[WorkerController] = []
         self._member: Member | None = None
-        self._pid = os.getpid()
+        self._pid = real.pid()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Look whether a worker, or a test in a process of its own, has used sessions by now."""
@@ -117,15 +119,16 @@ class Controller:
         after the last worker that uses sessions, or the last forked test, or while fixtures that are wider
         than ours are torn down.
         """
-        if self._member is None and run_directory.exists(self._settings.run_id):
+        run_id, temp = self._settings.run_id, self._settings.temp_directory
+        if self._member is None and run_directory.exists(run_id, temp):
             from pytest_agb.run import members, one_per_host  # the run uses sessions: only then does it pay
 
-            self._member = one_per_host.join(self._settings.run_id, members.Role.REPORTER)
+            self._member = one_per_host.join(run_id, members.Role.REPORTER, temp)
 
     def elsewhere(self) -> bool:
         """Whether a worker had sessions that this host knows nothing of. Ask when the workers have ended."""
         places = {output.get(WORKER_OUTPUT) for output in self._outputs()} - {None}
-        return bool(places) and not places <= {run_directory.place()}
+        return bool(places) and not places <= {run_directory.place(self._settings.temp_directory)}
 
     def kept(self) -> dict[str, str]:
         """The sessions that workers have left to the user, each with what for. Ask when they have ended."""
@@ -137,6 +140,6 @@ class Controller:
 
     def leave(self) -> None:
         """End the membership; a test's forked child that gets here has none to end."""
-        if self._member is not None and self._pid == os.getpid():
+        if self._member is not None and self._pid == real.pid():
             self._member.leave()
             self._member = None

@@ -31,14 +31,13 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:
 @pytest.fixture(scope="session")
 def _agb_pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
     """This process's part of the run's pool. When it is closed, the keeper deletes what is left of it."""
-    from pytest_agb.plugin import controller, per_test
+    from pytest_agb.plugin import controller, joining, per_test
     from pytest_agb.plugin.pytest_internals import test_that_asks
     from pytest_agb.plugin.signals import as_interrupts
-    from pytest_agb.pool.pool import Pool  # a run that asks for no session does not pay for httpx
 
     config = request.config
     per_test.ensure(config, test_that_asks(request))
-    pool = Pool(config.stash[SETTINGS], title=controller.title(config))
+    pool = joining.pool(config)
     try:
         with as_interrupts():
             yield pool
@@ -49,7 +48,7 @@ def _agb_pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
             else:  # to be a member while wider fixtures take their time to end
                 controller.attend(config).look()
         finally:
-            pool.close()
+            joining.leave(config)
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Resolve the settings in the controller; take them as they are in a worker."""
     config.addinivalue_line("markers", _MARKER)
     if controller.is_worker(config):
-        config.stash[SETTINGS] = Settings.from_wire(controller.handed_out(config))
+        # A worker may be on another host.
+        config.stash[SETTINGS] = Settings.from_wire(controller.handed_out(config))._replace(
+            temp_directory=run_directory.temp_directory()
+        )
     else:
         config.stash[SETTINGS] = options.resolve(config)
     if config.stash[SETTINGS].keep_failed:
@@ -130,7 +133,7 @@ def _is_forked(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """Sweep before the first test, where that is asked for."""
+    """Sweep before the first test, where that is asked for; join the run, where tests will."""
     config = session.config
     settings = config.stash[SETTINGS]
     in_vain = controller.is_worker(config) or config.option.collectonly or settings.backend == LOCAL
@@ -138,18 +141,27 @@ def pytest_runtestloop(session: pytest.Session) -> None:
         from pytest_agb.plugin.report.sweep_line import sweep_first  # who does not sweep does not pay for it
 
         sweep_first(config)
+    if config.pluginmanager.hasplugin(per_test.NAME):
+        from pytest_agb.plugin import joining  # only where a test names a fixture of ours: start-up time
+
+        joining.join_early(session)
 
 
 @pytest.hookimpl(trylast=True)  # in the controller that is after xdist has ended its workers
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In the controller: wait for the keeper to delete what is left, and look whether anything is."""
     config = session.config
+    if config.pluginmanager.hasplugin(per_test.NAME):
+        from pytest_agb.plugin import joining  # as above
+
+        joining.leave(config)  # where no test came to ask
     if controller.is_worker(config):
         controller.report_place(config)
         return
     eye = controller.find(config)
     elsewhere = eye is not None and eye.elsewhere()
-    if elsewhere or run_directory.exists(config.stash[SETTINGS].run_id):
+    settings = config.stash[SETTINGS]
+    if elsewhere or run_directory.exists(settings.run_id, settings.temp_directory):
         from pytest_agb.plugin import end_of_run  # the run used sessions: only then does it pay for this
 
         end_of_run.wait(config, elsewhere=elsewhere)

@@ -13,6 +13,7 @@ import pytest
 from pytest_agb import parse_number
 from pytest_agb.environment import EnvironmentValueError, ci_run, read_account
 from pytest_agb.plugin.pytest_internals import native_ini_value
+from pytest_agb.run import run_directory
 from pytest_agb.settings import (
     BACKENDS,
     CLOUD,
@@ -412,6 +413,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
         timeout_seconds=account.timeout_seconds,
         api_key=account.api_key if cloud else os.urandom(32).hex(),
         ci_run=ci_run(environ),
+        temp_directory=run_directory.temp_directory(),
     )
 
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from pytest_agb.plugin.forecast import Forecast
 
-_NAME = "agb-per-test"
+#: Of the plugin below, which is there where a test is known to name a fixture of ours.
+NAME = "agb-per-test"
 
 
 class PerTest:
@@ -74,22 +75,22 @@ def register(pluginmanager: pytest.PytestPluginManager) -> None:
     Asked for before there are conftests, since hooks are called in reverse: a conftest that skips a test in
     its setup comes first.
     """
-    pluginmanager.register(PerTest(), _NAME)
+    pluginmanager.register(PerTest(), NAME)
 
 
 def unregister(pluginmanager: pytest.PytestPluginManager) -> None:
     """Spare a run that uses no sessions the calls."""
-    pluginmanager.unregister(name=_NAME)
+    pluginmanager.unregister(name=NAME)
 
 
 def ensure(config: pytest.Config, current: pytest.Item) -> None:
     """Have the hooks called from the next test on, where no test was known to use sessions and one does."""
-    if not config.pluginmanager.hasplugin(_NAME):
-        config.pluginmanager.register(PerTest(current), _NAME)
+    if not config.pluginmanager.hasplugin(NAME):
+        config.pluginmanager.register(PerTest(current), NAME)
 
 
 def of(config: pytest.Config) -> PerTest:
     """The plugin of this process, in which a test has asked for a session."""
-    plugin = config.pluginmanager.get_plugin(_NAME)
+    plugin = config.pluginmanager.get_plugin(NAME)
     assert isinstance(plugin, PerTest)
     return plugin

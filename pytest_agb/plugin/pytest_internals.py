@@ -80,6 +80,22 @@ def native_ini_value(config: pytest.Config, name: str) -> Any:
     return given.value if getattr(given, "mode", "") == "toml" else None
 
 
+def skipped_by_mark(item: pytest.Item) -> bool:
+    """Whether a mark, ``skip`` or a ``skipif`` that holds, keeps ``item`` from running.
+
+    pytest decides that in the test's setup.
+    """
+    if not item.config.pluginmanager.hasplugin("skipping"):
+        return False
+    from _pytest.outcomes import OutcomeException
+    from _pytest.skipping import evaluate_skip_marks
+
+    try:
+        return evaluate_skip_marks(item) is not None
+    except (OutcomeException, TypeError):  # a condition or a mark that is wrong: an error in the test's setup
+        return False
+
+
 def test_that_asks(request: pytest.FixtureRequest) -> pytest.Item:
     """The test that a fixture is being set up for.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from pytest_agb import real
 from pytest_agb.client import AGBError, AGBTimeoutError, QuotaError
 from pytest_agb.run.members import Name
 from pytest_agb.store import error_text, session_spec
 from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ class Acquisition:
             raise error_text.read(refused, "the answer to an earlier test of this run")
 
     def _wait(self, want: int) -> Slot:
-        began = time.monotonic()
+        began = real.boot_seconds()
         next_look = began + _LOOK_SECONDS
         seen = -1
         while True:
@@ -84,14 +85,14 @@ class Acquisition:
                 if slot is not None:
                     return slot
                 self._raise_if_hopeless(want)
-            now = time.monotonic()
+            now = real.boot_seconds()
             if now >= next_look:
                 next_look = now + _LOOK_SECONDS
                 self._process.ensure_keeper()
                 self._on_wait(now - began, self._what_for())
             if now - began > self._settings.wait_timeout:
                 raise self._timeout()
-            time.sleep(_POLL_SECONDS)
+            real.sleep(_POLL_SECONDS)
 
     def _raise_if_hopeless(self, want: int) -> None:
         error = self._state.waiters.error(want)
@@ -123,7 +124,7 @@ class Acquisition:
         return "one is being created"
 
     def _holders(self) -> str:
-        now = time.time()
+        now = wall_seconds()
         held = [
             f"{slot.session_id} by {Name.parse(slot.member).shown} for {now - slot.leased_at:.0f} s"
             + (f" ({slot.user})" if slot.user else "")

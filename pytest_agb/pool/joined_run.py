@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pytest_agb import real
 from pytest_agb.client import AGB, AGBError, MissingKeyError
 from pytest_agb.run import account, detach, endpoint, keeper_process, local_server, members, run_directory
 from pytest_agb.run.one_per_host import OnePerHost, joining_lock
@@ -34,12 +34,12 @@ class JoinedRun:
             OSError: the directory can't be had.
             StateError: nor can the state in it.
         """
-        self.pid = os.getpid()
+        self.pid = real.pid()
         self._settings = settings
         self._client: tuple[str, AGB] | None = None
         self._connecting = threading.Lock()
-        with joining_lock():
-            self._run = run_directory.path(settings.run_id)
+        with joining_lock(settings.temp_directory):
+            self._run = run_directory.path(settings.run_id, settings.temp_directory)
             if not begin and not self._run.is_dir():
                 raise RunIsOverError(settings.run_id)
             self._run.mkdir(mode=0o700, exist_ok=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from pytest_agb import real
 
 if TYPE_CHECKING:
     from pytest_agb.client import CreateSessionParams, Session
@@ -28,9 +29,9 @@ class Lease:
     #: Whether it has ended: by `Pool.release` or `Pool.keep`, or because that failed for good.
     ended: bool = False
     #: The process that leased it; a forked child never gives back its parent's.
-    pid: int = field(default_factory=os.getpid)
+    pid: int = field(default_factory=real.pid)
 
     @property
     def to_end(self) -> bool:
         """Whether this process has it to give back."""
-        return not self.ended and self.pid == os.getpid()
+        return not self.ended and self.pid == real.pid()

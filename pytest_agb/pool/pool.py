@@ -6,13 +6,12 @@ needs a session claims one or waits for one; the keeper creates and deletes.
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
+from pytest_agb import real
 from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError
 from pytest_agb.labels import RunLabels
 from pytest_agb.pool.acquire import Acquisition
@@ -24,6 +23,7 @@ from pytest_agb.run.members import Role
 from pytest_agb.store import session_spec
 from pytest_agb.store.database import StateError
 from pytest_agb.store.slots import IllegalTransitionError
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,7 +39,7 @@ class Pool:
     """The sessions of a run, as one process of it sees them."""
 
     def __init__(
-        self, settings: Settings, *, title: str = "", clock: Callable[[], float] = time.time
+        self, settings: Settings, *, title: str = "", clock: Callable[[], float] = wall_seconds
     ) -> None:
         """``title`` names this process to people who wait for what it holds."""
         self._settings = settings
@@ -47,6 +47,23 @@ class Pool:
         self._clock = clock
         self._own: JoinedRun | None = None
         self._joining = threading.Lock()
+        #: What went wrong in `join`.
+        self._failed: AGBError | None = None
+
+    def join(self) -> None:
+        """Join the run and have a keeper and a client, all but a session.
+
+        What goes wrong is raised where somebody asks for what takes that, once: the next may have more luck.
+        """
+        try:
+            self._process().client()
+        except AGBError as error:
+            self._failed = error
+
+    def _raise_kept(self) -> None:
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
 
     def acquire(
         self,
@@ -70,6 +87,7 @@ class Pool:
         refused = params.invalid() or label_rules.refused(params.labels or {}, on_ours=True)
         if refused:
             raise InvalidRequestError(f"no session can be created: {refused}")
+        self._raise_kept()
         process = self._process()
         wanted = session_spec.write(params)
         while True:
@@ -127,12 +145,17 @@ class Pool:
     def _died(self, slot: str, why: str) -> None:
         with suppress(
             StateError
-        ):  # whoever made the call has an error; whoever asks next is told of this one
+        ):  # whoever made the call has an error, and who asks next is told of this one
             if self._joined():
                 self._process().state.slots.died(slot, why)
 
     def agb(self) -> AGB:
-        """A client whose sessions are leased from this pool."""
+        """A client whose sessions are leased from this pool.
+
+        Raises:
+            AGBError: the local server can't be had, or `join` failed.
+        """
+        self._raise_kept()
         return LabelledAGB(
             self._settings,
             self._process().endpoint(),
@@ -167,7 +190,7 @@ class Pool:
             self._own = None
 
     def _joined(self) -> bool:
-        return self._own is not None and self._own.pid == os.getpid()
+        return self._own is not None and self._own.pid == real.pid()
 
     def _process(self) -> JoinedRun:
         """What belongs to this process: a fork opens its own.
@@ -176,7 +199,7 @@ class Pool:
             AGBError: the run's directory can't be had.
         """
         with self._joining:
-            if self._own is None or self._own.pid != os.getpid():
+            if self._own is None or self._own.pid != real.pid():
                 try:
                     self._own = JoinedRun(self._settings, Role.PYTEST, self._title)
                 except OSError as error:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from pytest_agb import real
 from pytest_agb.client import AGB, AGBError
 from pytest_agb.pool.joined_run import JoinedRun, RunIsOverError
 from pytest_agb.run import aside, endpoint, keeper_process, members, run_directory
@@ -73,8 +73,9 @@ def drain(
     Returns:
         What became of the sessions; ``None`` if the run created none.
     """
-    deadline = time.monotonic() + wait_seconds
-    here = _drain_here(settings, progress, deadline) if run_directory.exists(settings.run_id) else None
+    deadline = real.boot_seconds() + wait_seconds
+    used = run_directory.exists(settings.run_id, settings.temp_directory)
+    here = _drain_here(settings, progress, deadline) if used else None
     if not elsewhere:
         return here
     summary = replace(here or Summary(0, 0, ()), elsewhere=True)
@@ -103,7 +104,7 @@ def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: f
         try:
             return _sum_up(process, settings, progress, deadline)
         finally:
-            keeper_process.report(run_directory.path(settings.run_id))
+            keeper_process.report(run_directory.path(settings.run_id, settings.temp_directory))
             process.leave()
     except (OSError, StateError) as error:
         return Summary(0, 0, (), unknown=str(error))
@@ -131,7 +132,7 @@ def _sum_up(
         times=tuple(json.loads(times)) if times else None,
         keeper_log=keeper.log_tail(),
         keeper_given_up=keeper.given_up(),
-        notes=tuple(aside.take_notes()),
+        notes=tuple(aside.take_notes(settings.temp_directory)),
     )
 
 
@@ -142,9 +143,9 @@ def _wait(process: JoinedRun, progress: Callable[[int], None], deadline: float) 
             progress(len(left))
             if all(slot.trouble is not Trouble.NONE for slot in left):
                 return "the service refuses"
-            if time.monotonic() > deadline:
+            if real.boot_seconds() > deadline:
                 return "it takes too long"
-            time.sleep(_POLL_SECONDS)
+            real.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         return "interrupted"
     except StateError:
@@ -179,7 +180,7 @@ def _listed(
     """Ask the service itself whether anything of the run is left."""
     if stopped:
         return ()  # what is left is known, and the keeper is still at it
-    if endpoint.find(run_directory.path(settings.run_id), settings) is None:
+    if endpoint.find(run_directory.path(settings.run_id, settings.temp_directory), settings) is None:
         return ()  # a local server takes its sessions with it
     try:
         ownership = Ownership(settings.run_id)
@@ -207,9 +208,9 @@ def _wait_for_others(
                 return listed, ""
             if listed:
                 progress(len(listed))
-            if time.monotonic() > deadline:
+            if real.boot_seconds() > deadline:
                 return listed, "it takes too long" if listed else ""
-            time.sleep(_ASK_SECONDS)
+            real.sleep(_ASK_SECONDS)
     except KeyboardInterrupt:
         return listed, "interrupted"
     except AGBError:

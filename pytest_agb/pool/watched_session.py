@@ -5,9 +5,9 @@ A session that is gone, or that answers nothing any more, would fail each later 
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb import real
 from pytest_agb.client import (
     AGBError,
     AGBTimeoutError,
@@ -38,7 +38,7 @@ class WatchedSession(Session):
         self,
         *args: Any,
         on_death: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = real.boot_seconds,
         **keywords: Any,
     ) -> None:
         """``on_death`` is called with the reason, at each call that shows it; else as `Session`."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import secrets
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from pytest_agb.removal import Left, remove_tree
 from pytest_agb.run import run_directory
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,10 +56,10 @@ def note(key: str, line: str) -> None:
         print(f"pytest-agb: {line!a} (and can't be noted: {error})", file=sys.stderr, flush=True)
 
 
-def take_notes() -> list[str]:
+def take_notes(temp: str = "") -> list[str]:
     """Return the lines that nobody was told yet; nobody else gets them."""
     lines = []
-    for new in sorted((run_directory.base() / run_directory.NOTES).glob("*.new")):
+    for new in sorted((run_directory.base(temp) / run_directory.NOTES).glob("*.new")):
         told = new.with_suffix(".told")
         try:
             new.rename(told)
@@ -73,7 +73,7 @@ def forget_notes(older_than_seconds: float) -> None:
     """Remove the notes that were told long ago."""
     for path in (run_directory.base() / run_directory.NOTES).glob("*.told"):
         try:
-            if time.time() - path.lstat().st_mtime > older_than_seconds:
+            if wall_seconds() - path.lstat().st_mtime > older_than_seconds:
                 path.unlink()
         except OSError:  # another run does this too, or it is no note of ours
             continue

@@ -14,10 +14,11 @@ import re
 import select
 import subprocess
 import sys
-import time
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pytest_agb import real
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,6 +40,9 @@ from pytest_agb.run.detach import _run
 _run()
 """
 
+#: Between two looks whether the first of the two processes has ended, which it does once it is forked.
+_POLL_SECONDS = 0.001
+
 
 class DetachError(RuntimeError):
     """The process ended, or said nothing, before it was ready. The message has the end of its log."""
@@ -50,17 +54,24 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def start(
-    target: str, payload: Mapping[str, Any], *, directory: Path, log: Path, timeout_seconds: float = 30.0
+    target: str,
+    payload: Mapping[str, Any],
+    *,
+    directory: Path,
+    log: Path,
+    temp: str = "",
+    timeout_seconds: float = 30.0,
 ) -> dict[str, Any]:
     """Run ``target`` (``module:function``) in a detached process and return what it reports when ready.
 
-    The function is called with ``payload`` and with a function to report by, once.
+    The function is called with ``payload`` and with a function to report by, once. ``temp`` is the process's
+    temp directory, by default that of the environment.
 
     Raises:
         DetachError: it was not ready within ``timeout_seconds``, or ended before.
     """
     folder = str(Path(__file__).resolve().parents[2])
-    deadline = time.monotonic() + timeout_seconds
+    deadline = real.boot_seconds() + timeout_seconds
     with log.open("ab") as log_file:
         process = subprocess.Popen(
             [sys.executable, "-c", _BOOTSTRAP.format(folder=folder)],
@@ -68,7 +79,7 @@ def start(
             stdout=subprocess.PIPE,
             stderr=log_file,
             cwd=directory,
-            env=environment(os.environ),
+            env={**environment(os.environ), **({"TMPDIR": temp} if temp else {})},
             start_new_session=True,
         )
     assert process.stdin is not None
@@ -77,11 +88,11 @@ def start(
         pipe.write(json.dumps({"target": target, "payload": dict(payload)}).encode())
     with process.stdout as pipe:
         report = _read_line(pipe.fileno(), deadline)
-    try:
-        process.wait(max(0.0, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        process.kill()  # still the first of the two: nothing is detached yet
-        process.wait()
+    while process.poll() is None:  # `wait(timeout)` asks a clock that a test may have stopped
+        if real.boot_seconds() > deadline:
+            process.kill()  # still the first of the two: nothing is detached yet
+            process.wait()
+        real.sleep(_POLL_SECONDS)
     if not report:
         tail = log.read_text(errors="replace")[-2000:].strip()
         raise DetachError(
@@ -93,7 +104,7 @@ def start(
 def _read_line(descriptor: int, deadline: float) -> bytes:
     line = b""
     while not line.endswith(b"\n"):
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - real.boot_seconds()))
         chunk = os.read(descriptor, 65536) if ready else b""
         if not chunk:
             return b""

@@ -2,8 +2,9 @@
 
 A process id deceives (it is reused, and another inside a container that shares the directory); a POSIX lock
 (`fcntl.lockf`) ends with its process, however that ends, and is not inherited by a forked child.
-It also ends when its process closes *any* descriptor of the file: a process never opens its own file again,
-and who looks through the temp directory from within a test can't read it, unless that is root.
+It also ends when its process closes *any* descriptor of the file: a process never opens a file of its own
+again, however many runs and members live in it, and who looks through the temp directory from within a test
+can't read it, unless that is root.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import re
 import secrets
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_agb import real
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +44,7 @@ class Name(NamedTuple):
     @classmethod
     def new(cls, role: Role, title: str = "") -> Name:
         """A name for this process."""
-        return cls(role, re.sub(r"[^\w.-]", "_", title)[:100], os.getpid(), secrets.token_hex(4))
+        return cls(role, re.sub(r"[^\w.-]", "_", title)[:100], real.pid(), secrets.token_hex(4))
 
     @classmethod
     def parse(cls, text: str) -> Name:
@@ -63,6 +66,10 @@ class Name(NamedTuple):
         return self.title or self.role.value
 
 
+#: The files that a process holds, by device and inode, each with the process's ID: a forked child holds none.
+_HELD: dict[tuple[int, int], int] = {}
+
+
 class Member:
     """This process's membership in a run, from its making to `leave`."""
 
@@ -75,10 +82,13 @@ class Member:
         hidden = directory / f".{self.name}"
         self._descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o200)
         fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file = _identity(os.fstat(self._descriptor))
+        _HELD[self._file] = real.pid()
         hidden.rename(self._path)
 
     def leave(self) -> None:
         """End the membership."""
+        _HELD.pop(self._file, None)
         self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
@@ -106,8 +116,6 @@ def any_alive(directory: Path, *, but: str = "", users_only: bool = False) -> bo
     """Whether a process other than the member ``but`` is a member, or one that may run tests.
 
     Files of the dead are removed.
-
-    A member must leave itself out: looking at its own file would end its lock.
     """
     try:
         names = [entry.name for entry in os.scandir(directory) if not entry.name.startswith(".")]
@@ -142,6 +150,8 @@ def is_locked(path: Path) -> bool:
     Raises:
         FileNotFoundError: there is no such file.
     """
+    if _HELD.get(_identity(path.stat())) == real.pid():
+        return True
     descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # a pipe that somebody has put there has no end
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,3 +160,7 @@ def is_locked(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

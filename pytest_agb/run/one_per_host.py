@@ -28,15 +28,15 @@ class RestartLimitError(detach.DetachError):
     """It dies again and again, and is not started any more. The message has the end of its log."""
 
 
-def joining_lock() -> FileLock:
+def joining_lock(temp: str = "") -> FileLock:
     """Held while a process joins a run, or finds a run over and takes its directory away."""
-    return FileLock(run_directory.make_base() / "joining.lock")
+    return FileLock(run_directory.make_base(temp) / "joining.lock")
 
 
-def join(run_id: str, role: members.Role) -> members.Member | None:
+def join(run_id: str, role: members.Role, temp: str = "") -> members.Member | None:
     """Become a member of a run; ``None`` if it has no directory here any more."""
-    with joining_lock():
-        run = run_directory.path(run_id)
+    with joining_lock(temp):
+        run = run_directory.path(run_id, temp)
         return members.Member(run / "members", role) if run.is_dir() else None
 
 
@@ -80,7 +80,12 @@ class OnePerHost:
             if self._report.exists():  # one was ready, and did not leave
                 self._restart()
             return detach.start(
-                target, payload(), directory=self._run, log=self.log, timeout_seconds=_START_SECONDS
+                target,
+                payload(),
+                directory=self._run,
+                log=self.log,
+                temp=run_directory.temp_of(self._run),
+                timeout_seconds=_START_SECONDS,
             )
 
     def given_up(self) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
+from pytest_agb import real
 from pytest_agb.client import NotFoundError, Session
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def roll_call(
     ownership: Ownership,
     *,
     but_for: Iterable[str] = (),
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = real.boot_seconds,
+    sleep: Callable[[float], None] = real.sleep,
 ) -> RollCall:
     """Ask the service which sessions of a run there are, beside those ``but_for`` which it is asked.
 

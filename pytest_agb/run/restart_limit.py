@@ -6,8 +6,9 @@ What dies again and again would do so for as long as the run takes, and nobody w
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING
+
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +31,8 @@ class RestartLimit:
 
     def count(self) -> None:
         """It is started again."""
-        self._path.write_text(json.dumps([*self._recent(), time.time()]))
+        self._path.write_text(json.dumps([*self._recent(), wall_seconds()]))
 
     def _recent(self) -> list[float]:
         times = json.loads(self._path.read_text()) if self._path.exists() else []
-        return [at for at in times if at > time.time() - RESTART_SECONDS]
+        return [at for at in times if at > wall_seconds() - RESTART_SECONDS]

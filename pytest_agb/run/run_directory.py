@@ -35,18 +35,32 @@ class RunDirectoryError(OSError):
     """The user's directory can't be trusted; the message names it and the remedy."""
 
 
-def base() -> Path:
-    """The user's directory, which may not exist yet."""
-    return Path(_base())
+def temp_directory() -> str:
+    """This process's temp directory, an absolute path. A test may change it: ask before there are tests."""
+    return tempfile.gettempdir()
 
 
-def _base() -> str:
-    return f"{tempfile.gettempdir()}/pytest-agb-{os.getuid()}"
+def base(temp: str = "") -> Path:
+    """The user's directory below ``temp``, which may not exist yet.
+
+    Here as below, without ``temp`` it is in this process's temp directory, which a run's background processes
+    have from the run.
+    """
+    return Path(_base(temp))
 
 
-def path(run_id: str) -> Path:
+def _base(temp: str) -> str:
+    return f"{temp or temp_directory()}/pytest-agb-{os.getuid()}"
+
+
+def path(run_id: str, temp: str = "") -> Path:
     """The directory of a run, which may not exist yet."""
-    return base() / run_id
+    return base(temp) / run_id
+
+
+def temp_of(run: Path) -> str:
+    """The temp directory that a run's directory is in."""
+    return str(run.parent.parent)
 
 
 def is_run(name: str) -> bool:
@@ -65,26 +79,26 @@ def retire(run: Path) -> Path:
     return run.rename(run.with_name(f"{ENDED}{run.name}-{secrets.token_hex(4)}"))
 
 
-def exists(run_id: str) -> bool:
+def exists(run_id: str, temp: str = "") -> bool:
     """Whether any process of the run has needed state on this host."""
     # No `Path`: this is asked after every test, and makes up most of what a run without sessions pays.
-    return hasattr(os, "getuid") and os.path.isdir(f"{_base()}/{run_id}")  # noqa: PTH112
+    return hasattr(os, "getuid") and os.path.isdir(f"{_base(temp)}/{run_id}")  # noqa: PTH112
 
 
-def place() -> str:
+def place(temp: str = "") -> str:
     """Name the user's directory on this host as no other host's is named, though that has the same path."""
     boot = Path("/proc/sys/kernel/random/boot_id")  # of Linux: names of hosts are not unique
-    return f"{os.uname().nodename} {boot.read_text().strip() if boot.exists() else ''} {base()}"
+    return f"{os.uname().nodename} {boot.read_text().strip() if boot.exists() else ''} {base(temp)}"
 
 
-def make_base() -> Path:
+def make_base(temp: str = "") -> Path:
     """Make the user's directory, or see that it is the user's own.
 
     Raises:
         RunDirectoryError: somebody else's directory, or a link, has its name. On a shared temp directory
             anyone may have put it there.
     """
-    directory = base()
+    directory = base(temp)
     directory.mkdir(mode=0o700, exist_ok=True)
     found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:

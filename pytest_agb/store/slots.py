@@ -14,10 +14,11 @@ there is a slot label to find the session by.
 from __future__ import annotations
 
 import sqlite3
-import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +119,7 @@ def from_row(row: tuple[Any, ...]) -> Slot:
 class SlotTable:
     """The slots, as one process sees them."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], float] = wall_seconds) -> None:
         self._database = database
         self._clock = clock
 

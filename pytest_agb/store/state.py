@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from pytest_agb.store.database import Database
@@ -11,6 +10,7 @@ from pytest_agb.store.refusals import Refusals
 from pytest_agb.store.slots import SlotTable
 from pytest_agb.store.upcoming import Upcoming
 from pytest_agb.store.waiters import Waiters
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def usable_seconds(settings: Settings) -> float:
 class State:
     """One connection and the tables on it."""
 
-    def __init__(self, run: Path, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, run: Path, settings: Settings, *, clock: Callable[[], float] = wall_seconds) -> None:
         self.database = Database(database_path(run))
         self.slots = SlotTable(self.database, clock=clock)
         self.waiters = Waiters(self.database, usable_seconds=usable_seconds(settings), clock=clock)

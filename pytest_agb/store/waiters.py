@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_agb.store import slots, upcoming
 from pytest_agb.store.slots import Slot, SlotState
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,7 +31,7 @@ class Waiters:
     """The queue of those who wait, as one process sees it: first come, first served."""
 
     def __init__(
-        self, database: Database, *, usable_seconds: float, clock: Callable[[], float] = time.time
+        self, database: Database, *, usable_seconds: float, clock: Callable[[], float] = wall_seconds
     ) -> None:
         """A session older than ``usable_seconds`` is not leased any more."""
         self._database = database

@@ -29,6 +29,16 @@ sys.stdin.read()
 """
 
 
+#: Says which members another process sees alive: a look from their own process would deceive.
+LOOKS = """
+import sys
+from pathlib import Path
+from pytest_agb.run.members import is_locked
+
+print(*sorted(path.name for path in Path(sys.argv[1]).iterdir() if is_locked(path)))
+"""
+
+
 def join(directory: Path, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", JOINS, str(directory), *arguments],
@@ -115,3 +125,36 @@ def test_who_runs_no_tests_is_alive_and_no_user(directory: Path, role: str) -> N
 def test_people_read_what_a_worker_is_called(directory: Path) -> None:
     assert members.Name.new(members.Role.PYTEST, "gw-1").shown == "gw-1"
     assert members.Name.new(members.Role.PYTEST).shown == "pytest"
+
+
+def seen_alive_by_others(directory: Path) -> list[str]:
+    look = [sys.executable, "-c", LOOKS, str(directory)]
+    return subprocess.run(look, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_two_members_in_one_process_do_not_end_each_other_by_looking(directory: Path) -> None:
+    one = members.Member(directory, members.Role.PYTEST)
+    two = members.Member(directory, members.Role.REPORTER)
+    try:
+        assert members.any_alive(directory)
+        assert members.any_alive(directory, but=one.name)
+        assert all(map(members.is_locked, directory.iterdir()))
+
+        assert seen_alive_by_others(directory) == sorted([one.name, two.name])
+    finally:
+        one.leave()
+    assert members.any_alive(directory)
+    assert not members.any_alive(directory, but=two.name)
+    assert seen_alive_by_others(directory) == [two.name]
+    two.leave()
+    assert not members.any_alive(directory)
+
+
+def test_a_forked_child_sees_its_parent_alive_and_dead(directory: Path) -> None:
+    member = members.Member(directory, members.Role.PYTEST)
+    child = os.fork()
+    if not child:
+        os._exit(not members.any_alive(directory))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert seen_alive_by_others(directory) == [member.name]
+    member.leave()

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import os
 import threading
-import time
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pytest_agb import real
 from pytest_agb.client import errors
 from pytest_agb.client.api import messages
 from pytest_agb.client.http import network_guard, retry
 from pytest_agb.client.http.private_httpx import httpx
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -76,7 +76,7 @@ _INHERITED: list[_PerProcess] = []
 
 def _close_own(processes: dict[int, _PerProcess]) -> None:
     for pid, process in processes.items():
-        if pid == os.getpid():
+        if pid == real.pid():
             process.close()
         else:
             _INHERITED.append(process)
@@ -94,7 +94,7 @@ class Transport:
         *,
         sleep: Callable[[float], None],
         chance: Callable[[], float],
-        wall_clock: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float] = wall_seconds,
     ) -> None:
         self.key = key
         self.endpoint = endpoint
@@ -137,7 +137,7 @@ class Transport:
 
     def close(self) -> None:
         """Close this process's connections; a later call opens new ones."""
-        if process := self._processes.get(os.getpid()):
+        if process := self._processes.get(real.pid()):
             process.close()
 
     def redact(self, text: str) -> str:
@@ -197,7 +197,7 @@ class Transport:
         )
 
     def _client(self) -> httpx.Client:
-        process = self._processes.setdefault(os.getpid(), _PerProcess())  # atomic, also after a fork
+        process = self._processes.setdefault(real.pid(), _PerProcess())  # atomic, also after a fork
         with process.lock:
             if process.client is None:
                 process.client = self._open()

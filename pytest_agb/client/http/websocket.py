@@ -6,10 +6,10 @@ open. It is the library by which the official SDK streams, and imported only by 
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from pytest_agb import real
 from pytest_agb.client import errors
 from pytest_agb.client.api import classify, own_words
 from pytest_agb.client.api.messages import redact
@@ -60,10 +60,10 @@ def messages(
         ) as connection:
             connection.send(first)
             sent = True
-            end = time.monotonic() + timeout_seconds
+            end = real.boot_seconds() + timeout_seconds
             limit = timeout_seconds
             while True:
-                yield connection.recv(max(0.0, end - time.monotonic()))
+                yield connection.recv(max(0.0, end - real.boot_seconds()))
     except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
         failure = _explain(error, purpose, link, sent, limit)
     except Exception as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
+
+from pytest_agb import real
 
 if TYPE_CHECKING:
     import pytest
@@ -19,12 +20,12 @@ class ProgressLine:
         self._reporter: pytest.TerminalReporter | None
         self._reporter = config.pluginmanager.get_plugin("terminalreporter")
         self._once_elsewhere = once_elsewhere
-        self._quiet_until = time.monotonic() + quiet_seconds
+        self._quiet_until = real.boot_seconds() + quiet_seconds
         self._shown = ""
 
     def show(self, text: str) -> None:
         """Show how far it is now."""
-        if self._reporter is None or time.monotonic() < self._quiet_until or text == self._shown:
+        if self._reporter is None or real.boot_seconds() < self._quiet_until or text == self._shown:
             return
         if self._reporter.isatty:
             self._reporter.rewrite(f"agb: {text} ", erase=True)

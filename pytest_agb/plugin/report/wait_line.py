@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from pytest_agb import real
 from pytest_agb.plugin.pytest_internals import uncaptured
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ class WaitLine:
         self.test = item.nodeid if item is not None else scope_id
 
     def __enter__(self) -> Self:
-        self._began = time.monotonic()
+        self._began = real.boot_seconds()
         self._shown = False
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        seconds = time.monotonic() - self._began
+        seconds = real.boot_seconds() - self._began
         if self._item is not None and self._why and seconds >= _QUIET_SECONDS:
             self._item.add_report_section(
                 "setup", "agb", f"waited {seconds:.1f} s for a session: {self._why}"

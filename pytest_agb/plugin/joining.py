@@ -1,0 +1,72 @@
+"""When a process joins the run: before its first test, where a test is known to ask for what takes that.
+
+Later a test may have stopped the clock, mocked httpx or put a fake file system in place. What goes wrong here
+concerns no test but those that ask: it is kept for the first of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from pytest_agb.plugin import controller
+from pytest_agb.plugin.pytest_internals import fixture_names, skipped_by_mark
+from pytest_agb.plugin.stash import SETTINGS
+
+if TYPE_CHECKING:
+    from pytest_agb.pool.pool import Pool
+
+_POOL: pytest.StashKey[Pool] = pytest.StashKey()
+
+
+class _Failure(NamedTuple):
+    error: Exception
+
+
+#: Of what is no matter of the run's: a library that can't be imported, say.
+_FAILURE: pytest.StashKey[_Failure] = pytest.StashKey()
+
+
+def join_early(session: pytest.Session) -> None:
+    """Join the run, if a test that is left will do so."""
+    config = session.config
+    option = config.option
+    stops = session.testsfailed and not option.continue_on_collection_errors  # pytest says so, and runs none
+    if option.collectonly or config.getoption("setupplan", False) or stops:
+        return
+    if not any(map(_will_join, session.items)):
+        return
+    try:
+        pool(config).join()
+    except Exception as error:
+        config.stash[_FAILURE] = _Failure(error)
+
+
+def _will_join(item: pytest.Item) -> bool:
+    return "_agb_pool" in fixture_names(item) and not skipped_by_mark(item)
+
+
+def pool(config: pytest.Config) -> Pool:
+    """This process's part of the run's pool, which joins the run now if it has not.
+
+    Raises:
+        Exception: what went wrong before the first test, once.
+    """
+    failure = config.stash.get(_FAILURE, None)
+    if failure is not None:
+        del config.stash[_FAILURE]
+        raise failure.error
+    if _POOL not in config.stash:
+        from pytest_agb.pool.pool import Pool  # a run that asks for no session does not pay for httpx
+
+        config.stash[_POOL] = Pool(config.stash[SETTINGS], title=controller.title(config))
+    return config.stash[_POOL]
+
+
+def leave(config: pytest.Config) -> None:
+    """Leave the run, if this process is in it. The keeper deletes what is left of it."""
+    if _POOL in config.stash:
+        own = config.stash[_POOL]
+        del config.stash[_POOL]
+        own.close()
