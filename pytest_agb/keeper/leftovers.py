@@ -35,9 +35,9 @@ class _State(Enum):
 
 
 def start(settings: Settings) -> None:
-    """Begin to `sweep`, in a process that outlives this one, if there is anything to look at."""
+    """Begin to `sweep`, in a process that outlives this one, if a run looks dead."""
     try:
-        if _others(settings):
+        if not all(map(_lives, _others(settings))):
             base = run_directory.base()
             detach.start(f"{__name__}:main", settings.to_wire(), directory=base, log=base / "sweep.log")
     except (OSError, detach.DetachError) as error:
@@ -91,9 +91,16 @@ def _retire(run: Path) -> list[Path]:
         return [run_directory.retire(run)] if _may_go(run) else []
 
 
+def _lives(run: Path) -> bool:
+    try:
+        return members.any_alive(run / "members") or local_server.endpoint(run) is not None
+    except (OSError, ValueError, TypeError, KeyError):  # damaged: a closer look will tell
+        return False
+
+
 def _state(run: Path) -> _State:
     try:
-        if members.any_alive(run / "members") or local_server.endpoint(run) is not None:
+        if _lives(run):
             return _State.LIVES
         path = database_path(run)
         # A local server took its sessions with it. Without a table no create was ever sent.

@@ -161,3 +161,16 @@ def test_a_removal_that_was_cut_off_is_finished(settings: Settings) -> None:
 
     eventually(lambda: not left.exists(), "it is removed")
     assert aside.take_notes() == []
+
+
+def test_no_process_is_started_for_runs_that_live(settings: Settings) -> None:
+    other = settings._replace(run_id="run-00000002")
+    pool = Pool(other)
+    pool.acquire(PARAMS)
+
+    use_a_session(settings)
+
+    assert not (run_directory.base() / "sweep.log").exists()
+    pool.close()
+    drain(other, lambda left: None)
+    eventually(lambda: not run_directory.path(other.run_id).exists(), "the other keeper has left")
