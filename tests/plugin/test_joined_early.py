@@ -190,7 +190,7 @@ WRONG = {
         "base.exists() or base.write_text('')",
         "the run has no directory on this host",
     ),
-    "no httpx": ("sys.modules['httpx'] = None", "httpx"),
+    "no filelock": ("sys.modules['filelock'] = None", "filelock"),
 }
 
 

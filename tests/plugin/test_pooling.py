@@ -218,7 +218,9 @@ def test_what_could_not_be_reset_is_replaced_and_said(pytester: pytest.Pytester,
     result = pytester.runpytest_subprocess("--agb-reuse=reset")
 
     result.assert_outcomes(passed=3, warnings=3)
-    result.stdout.fnmatch_lines(["*session-000001*is deleted and not leased again*it is stuck*"])
+    result.stdout.fnmatch_lines(
+        ["*pytest_agb_session_reset*it is stuck", "*session-000001*is deleted and not leased again"]
+    )
     assert cloud.count("/mcp/createSession") >= 3
 
 

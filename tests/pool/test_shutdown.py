@@ -23,7 +23,7 @@ from pytest_agb.store.slots import Trouble
 def test_draining_a_run_whose_keeper_just_left_leaves_nothing_behind(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_directory, "exists", lambda run_id: True)  # it was, a moment ago
+    monkeypatch.setattr(run_directory, "exists", lambda *run: True)  # it was, a moment ago
 
     assert drain(settings, lambda left: None) is None
     assert not run_directory.path(settings.run_id).exists()

@@ -22,9 +22,9 @@ CONTAINER = ("unshare", "-Ur", "-p", "-f", "--mount-proc", "--kill-child")
 JOINS = """
 import os, sys
 from pathlib import Path
-from pytest_agb.run.members import Member
+from pytest_agb.run.members import Member, Role
 
-member = Member(Path(sys.argv[1]), "test")
+member = Member(Path(sys.argv[1]), Role.PYTEST)
 print(os.getpid(), flush=True)
 sys.stdin.read()
 """
