@@ -39,7 +39,9 @@ NAMED = {
 
 
 @pytest.mark.parametrize("named", NAMED.values(), ids=NAMED)
-@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize(
+    "workers", [[], pytest.param(["-n2"], marks=pytest.mark.slow)], ids=["plain", "xdist"]
+)
 def test_directory_and_keeper_stand_before_the_first_test_and_no_session(
     suite: Suite, named: str, workers: list[str]
 ) -> None:
@@ -195,7 +197,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("spoil", "words"), WRONG.values(), ids=WRONG)
-@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize(
+    "workers", [[], pytest.param(["-n2"], marks=pytest.mark.slow)], ids=["plain", "xdist"]
+)
 def test_what_goes_wrong_in_joining_fails_the_tests_that_ask_and_no_other(
     suite: Suite, spoil: str, words: str, workers: list[str]
 ) -> None:
