@@ -97,7 +97,7 @@ class Janitor:
         elif slot.state is SlotState.CREATING:
             self._slots.lost(slot.slot, "the process that was creating it died")
         else:
-            self._slots.deleting(slot.slot)
+            self._slots.reclaim(slot.slot)
 
     def _keep_alive(self, slot: Slot, now: float) -> None:
         assert slot.session_id is not None

@@ -189,13 +189,14 @@ class SlotTable:
         )
 
     def deleting(self, slot: str) -> None:
-        """The session is to be deleted."""
-        self._move(
-            slot,
-            SlotState.DELETING,
-            (SlotState.LEASED, SlotState.DELETING),
-            "held = CASE state WHEN 'leased' THEN ? - leased_at ELSE held END",
-            (self._clock(),),
+        """A lease ended, and the session is to be deleted."""
+        self._move(slot, SlotState.DELETING, (SlotState.LEASED,), "held = ? - leased_at", (self._clock(),))
+
+    def reclaim(self, slot: str) -> None:
+        """The process of a lease died: the session is to be deleted, if that did not end the lease itself."""
+        self._database.write(
+            "UPDATE slots SET state = ?, trouble = '', held = ? - leased_at WHERE slot = ? AND state = ?",
+            (SlotState.DELETING.value, self._clock(), slot, SlotState.LEASED.value),
         )
 
     def keep(self, slot: str, user: str) -> None:

@@ -64,6 +64,23 @@ def test_a_lost_session_is_there_once_it_is_found(slots: SlotTable) -> None:
     assert [(slot.state, slot.session_id) for slot in slots.left()] == [(SlotState.IDLE, "session-1")]
 
 
+def test_a_lease_that_was_reclaimed_does_not_end_a_second_time(slots: SlotTable, leases: Waiters) -> None:
+    ready(slots, "a")
+    ask(leases)
+    slots.reclaim("a")
+    assert states(slots) == [("a", SlotState.DELETING)]
+    with pytest.raises(IllegalTransitionError, match="slot a can't become deleting"):
+        slots.deleting("a")
+
+
+def test_what_has_ended_is_not_reclaimed(slots: SlotTable, leases: Waiters) -> None:
+    ready(slots, "a")
+    ask(leases)
+    slots.returned("a")
+    slots.reclaim("a")
+    assert states(slots) == [("a", SlotState.IDLE)]
+
+
 def test_no_way_back(slots: SlotTable, leases: Waiters) -> None:
     ready(slots, "a")
     with pytest.raises(IllegalTransitionError, match="slot a can't become deleting"):
