@@ -69,6 +69,12 @@ def pytest_configure_node(node: WorkerController) -> None:
     controller.hand_out(node)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready(node: WorkerController) -> None:
+    """Forget what the worker has read by now."""
+    controller.handed_over(node)
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is in force."""
     from pytest_agb.plugin.report import header  # only where a header is shown: start-up time

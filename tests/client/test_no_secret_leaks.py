@@ -15,6 +15,7 @@ from support.standin_http import HttpReply, HttpRequest, HttpServer
 from pytest_agb import AGB, AGBError, CreateSessionParams, Session
 from pytest_agb.client.api import endpoints
 from pytest_agb.client.api.messages import read_answer, redact
+from pytest_agb.secret import Secret
 
 if TYPE_CHECKING:
     from support.standin_clock import Sleeps
@@ -55,7 +56,7 @@ def test_a_key_in_a_page_is_blotted_out_before_the_page_is_cut() -> None:
     page = f"<html>{'x' * 100}{KEY}".encode()
     request = endpoints.get_status("session-1")
 
-    error = read_answer(request, 200, page, hide=lambda value: redact(value, KEY))
+    error = read_answer(request, 200, page, hide=lambda value: redact(value, Secret(KEY)))
 
     assert isinstance(error, AGBError)
     assert "ako-" not in f"{error} {vars(error)}"
