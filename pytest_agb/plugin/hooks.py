@@ -80,7 +80,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     from pytest_agb.plugin.report import header  # only where a header is shown: start-up time
 
     config.stash[_TOLD] = _overridden(config)
-    return header.lines(config.stash[SETTINGS]) + config.stash[_TOLD]
+    elsewhere = header.dotenv_elsewhere(config.rootpath)
+    return header.lines(config.stash[SETTINGS]) + elsewhere + config.stash[_TOLD]
 
 
 def _overridden(config: pytest.Config) -> list[str]:
