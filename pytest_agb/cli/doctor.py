@@ -9,7 +9,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from pytest_agb.client import AGB, ClientSettings, RetrySettings
+from pytest_agb.client import AGB, AGBError, ClientSettings, RetrySettings
 from pytest_agb.environment import (
     DOTENV,
     ENVIRONMENT,
@@ -81,18 +81,18 @@ def _account(report: _Report, account: Account) -> None:
     report.row("key", f"AGB_API_KEY, from {_where(account.key_source)}")
     report.row("endpoint", f"{account.endpoint}, from {_where(account.endpoint_source)}")
     began = time.monotonic()
-    with AGB(
-        account.api_key,
-        account.endpoint,
-        min(account.timeout_seconds, _PATIENCE_SECONDS),
-        settings=ClientSettings(retry=RetrySettings(attempts=1)),
-    ) as agb:
-        listed = agb.list(limit=1)
-    took = time.monotonic() - began
-    if listed.success:
-        report.row("service", f"answers in {took:.2f} s and takes the key")
+    try:
+        with AGB(
+            account.api_key,
+            account.endpoint,
+            min(account.timeout_seconds, _PATIENCE_SECONDS),
+            settings=ClientSettings(retry=RetrySettings(attempts=1)),
+        ) as agb:
+            agb.list(limit=1).check()
+    except AGBError as error:
+        report.trouble("service", str(error))
     else:
-        report.trouble("service", listed.error_message)
+        report.row("service", f"answers in {time.monotonic() - began:.2f} s and takes the key")
 
 
 def _where(source: str) -> str:

@@ -39,6 +39,7 @@ class _MaskedLogger(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **more: Any) -> None:
         if self.isEnabledFor(level):
             text = str(msg) % args if args else str(msg)
+            more["stacklevel"] = more.get("stacklevel", 1) + 1  # it is the library that speaks
             self.logger.log(level, "%s", redact(text, self._token, "token"), **more)
 
 
