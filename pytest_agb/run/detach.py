@@ -14,6 +14,7 @@ import re
 import select
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,10 @@ def start(
         )
     assert process.stdin is not None
     assert process.stdout is not None
-    with process.stdin as pipe:
+    with (
+        suppress(BrokenPipeError),
+        process.stdin as pipe,
+    ):  # it has ended: its log tells why
         pipe.write(json.dumps({"target": target, "payload": dict(payload)}, default=_reveal).encode())
     with process.stdout as pipe:
         report = _read_line(pipe.fileno(), deadline)

@@ -95,7 +95,12 @@ SUITES = {
     def test_kills_what_looks_after_its_sessions(held):
         place = pathlib.Path(os.environ["TMPDIR"])
         for process in place.glob("pytest-agb-*/run-*/members/keeper-*"):
-            os.kill(int(process.name.split("-")[1]), signal.SIGSEGV)
+            pid = int(process.name.split("-")[1])
+            os.kill(pid, signal.SIGSEGV)
+            while pathlib.Path("/proc", str(pid), "exe").exists():
+                time.sleep(0.01)
+        for core in place.glob("pytest-agb-*/run-*/core*"):  # the directory goes with the run
+            os.link(core, SEEN / core.name)
         assert not held
 
     def test_goes_on(held):
@@ -188,28 +193,36 @@ def _run(search: Search, place: Path, source: str, arguments: tuple[str, ...], *
                     "KEYS": str(fifo),
                 },
             ) as process:
-                lines = _command_lines_during(process)
+                meanwhile = _seen_during(process, place / "tmp")
             held = set((keys.read() or b"").decode().split())
             assert wrong_key or held, "the tests had no session"
         eventually(lambda: nothing_to_keep(place / "tmp"), "the sessions are gone", seconds=30)
         end_keepers(place / "tmp")
     assert "test_suite.py" in suite.output
     secrets |= held
-    for line in lines:
-        search.look(f"{place.name}: {line[:80]!r}", line, secrets)
+    for where, content in meanwhile:
+        search.look(f"{place.name}: {where}", content, secrets)
     paths = [path for path in place.rglob("*") if path.is_file()]
     for path in paths:
         search.look(f"{path.relative_to(place.parent)} {' '.join(arguments)}", path.read_bytes(), secrets)
     return sum(path.name.startswith("core") for path in paths)
 
 
-def _command_lines_during(process: subprocess.Popen[bytes]) -> set[bytes]:
-    """The command lines of all processes that there are, now and then, until ``process`` ends."""
-    seen: set[bytes] = set()
+def _seen_during(process: subprocess.Popen[bytes], directory: Path) -> set[tuple[str, bytes]]:
+    """The command lines of all processes, and what is in ``directory``, now and then until it ends."""
+    seen: set[tuple[str, bytes]] = set()
     for _ in range(1200):
-        seen.update(contents(*Path("/proc").glob("[0-9]*/cmdline")).values())
+        lines = contents(*Path("/proc").glob("[0-9]*/cmdline")).values()
+        seen.update(("a command line", line) for line in lines)
+        seen.update((path.name, content) for path, content in contents(*_files(directory)).items())
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
             return seen
     process.kill()
     raise AssertionError("the run does not end")
+
+
+def _files(directory: Path) -> list[Path]:
+    with suppress(FileNotFoundError):  # a directory goes meanwhile
+        return list(directory.rglob("*"))
+    return []
