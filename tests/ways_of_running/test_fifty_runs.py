@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 from support.deadline import eventually
@@ -25,8 +26,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks at processes in /proc"),
 ]
-
-TOKEN = "token-of-a-stream-0123456789"
 
 #: In each suite: what holds the secrets, among the variables of a test that fails.
 HELD = """
@@ -176,9 +175,12 @@ def _run(search: Search, place: Path, source: str, arguments: tuple[str, ...], *
     fifo = place / "keys"
     os.mkfifo(fifo)
     with StandIn() as service:
-        service.stream = {"wsUrl": "ws://127.0.0.1:9/path", "token": TOKEN}
-        key = "ako-wrong-and-yet-a-secret" if wrong_key else service.api_key
-        secrets = {key, TOKEN}
+        # Of this run alone: command lines of all processes are searched, those of other tests too.
+        key, token = f"ako-{token_hex(12)}", f"token-{token_hex(12)}"
+        if not wrong_key:
+            service.add_account(key)
+        service.stream = {"wsUrl": "ws://127.0.0.1:9/path", "token": token}
+        secrets = {key, token}
         suite = Suite(place / "suite", service)
         suite.write(HELD + source)
         with fifo.open("r+b", buffering=0) as keys:  # open at both ends: it never blocks who writes, nor ends
