@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytest_agb import parse_number
+from pytest_agb.secret import Secret, refuse_copies
 
 #: The service's address where nothing else is said (official SDK 0.12.0).
 DEFAULT_ENDPOINT = "https://sdk-api.agb.cloud"
@@ -38,42 +39,90 @@ class EnvironmentValueError(ValueError):
     """A variable holds what can't be used; the message names the variable and the remedy."""
 
 
+#: Where a value can come from, in the words of messages.
+ENVIRONMENT, DOTENV, DEFAULT = "the environment", ".env", "the default"
+
+
 class Account:
     """Where the service is and who is calling.
 
     ``api_key`` is ``None`` where there is none; an empty key (a CI secret that is not set) counts as none.
     """
 
-    def __init__(self, api_key: str | None, endpoint: str, timeout_seconds: float) -> None:
-        self.api_key = api_key
+    def __init__(
+        self,
+        api_key: Secret | str | None,
+        endpoint: str,
+        timeout_seconds: float,
+        *,
+        key_source: str = "",
+        endpoint_source: str = "",
+    ) -> None:
+        """Where key and endpoint came from is told in words, as far as it is known."""
+        self.api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         self.endpoint = endpoint
         self.timeout_seconds = timeout_seconds
+        self.key_source = key_source
+        self.endpoint_source = endpoint_source
+
+    __reduce_ex__ = refuse_copies
 
     def __repr__(self) -> str:
         return f"Account(endpoint={self.endpoint!r}, timeout_seconds={self.timeout_seconds!r})"
 
 
-def read_account(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Account:
+def read_account(
+    environ: Mapping[str, str] | None = None, directory: Path | None = None, *, given: str = ""
+) -> Account:
     """Read ``AGB_API_KEY``, ``AGB_ENDPOINT`` and ``AGB_TIMEOUT_MS`` from ``environ``, then from ``.env``.
 
-    Unlike the SDK, nothing of ``.env`` is written into the process environment.
+    Unlike the SDK, nothing of ``.env`` is written into the process environment, and a ``.env``, which may be
+    a stranger's, sends no key to an endpoint of its own but the one that it holds itself. ``given`` names
+    where the caller has a key from that is used in place of what is read.
 
     Raises:
-        EnvironmentValueError: the timeout is no whole number from 1 to `MOST_TIMEOUT_MS`, or the endpoint
-            is no URL.
+        EnvironmentValueError: the timeout is no whole number from 1 to `MOST_TIMEOUT_MS`, the endpoint is no
+            URL, or ``.env`` diverts a key.
     """
     environ = os.environ if environ is None else environ
-    file_values = _read_dotenv((directory or Path()) / ".env")
+    dotenv = _Dotenv((directory or Path()) / ".env")
 
-    def value(name: str) -> str:
+    def find(name: str) -> tuple[str, str]:
+        """A value, and where it comes from."""
         # The SDK lets an existing variable win over `.env`; an empty one counts as not set.
-        return (environ.get(name) or file_values.get(name) or "").strip()
+        for source, values in ((ENVIRONMENT, environ), (DOTENV, dotenv.values)):
+            if value := (values.get(name) or "").strip():
+                return value, source
+        return "", DEFAULT
 
-    endpoint = value("AGB_ENDPOINT")
-    return Account(
-        api_key=value("AGB_API_KEY") or None,
+    key, key_source = find("AGB_API_KEY")
+    endpoint, endpoint_source = find("AGB_ENDPOINT")
+    timeout, _ = find("AGB_TIMEOUT_MS")
+    if endpoint_source == DOTENV and "AGB_ENDPOINT" in dotenv.borrowed:
+        raise EnvironmentValueError(  # it could carry any secret of the environment anywhere
+            "AGB_ENDPOINT in .env takes a part of it from another variable (${...}): write it out"
+        )
+    account = Account(
+        api_key=key or None,
         endpoint=normalize_endpoint(endpoint, source="AGB_ENDPOINT") if endpoint else DEFAULT_ENDPOINT,
-        timeout_seconds=_timeout(value("AGB_TIMEOUT_MS")),
+        timeout_seconds=_timeout(timeout),
+        key_source=key_source if key else "",
+        endpoint_source=endpoint_source,
+    )
+    if key_source == DOTENV and "AGB_API_KEY" in dotenv.borrowed:
+        key_source = f"{ENVIRONMENT}, through .env"
+    _refuse_diversion(account, given or (key_source if key else ""))
+    return account
+
+
+def _refuse_diversion(account: Account, key_source: str) -> None:
+    diverted = account.endpoint_source == DOTENV and account.endpoint != DEFAULT_ENDPOINT
+    if key_source in ("", DOTENV) or not diverted:
+        return
+    raise EnvironmentValueError(
+        f"the API key comes from {key_source}, and AGB_ENDPOINT from .env in the working directory "
+        f"({account.endpoint}), which may be a stranger's: the key is not sent there. Take both from one "
+        "place: set AGB_ENDPOINT in the environment, too (or pass endpoint=), or have the key in .env alone"
     )
 
 
@@ -116,12 +165,20 @@ def _timeout(text: str) -> float:
     return milliseconds / 1000
 
 
-def _read_dotenv(path: Path) -> Mapping[str, str | None]:
-    if not path.is_file():
-        return {}
-    from dotenv import dotenv_values  # only where there is such a file: start-up time
+class _Dotenv:
+    """What a ``.env`` holds, if it is there."""
 
-    return dotenv_values(path)
+    def __init__(self, path: Path) -> None:
+        self.values: Mapping[str, str | None] = {}
+        #: The names whose values take a part from other variables, those of the environment too.
+        self.borrowed: set[str] = set()
+        if not path.is_file():
+            return
+        from dotenv import dotenv_values  # only where there is such a file: start-up time
+
+        self.values = dotenv_values(path)
+        written = dotenv_values(path, interpolate=False)
+        self.borrowed = {name for name, value in written.items() if "${" in (value or "")}
 
 
 def ci_run(environ: Mapping[str, str]) -> str | None:

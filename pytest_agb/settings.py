@@ -5,7 +5,9 @@ data class takes several times as long to make.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn, SupportsIndex
+
+from pytest_agb.secret import Secret, refuse_copies
 
 CLOUD = "cloud"
 LOCAL = "local"
@@ -59,7 +61,7 @@ class Settings(NamedTuple):
     #: Seconds that one call may take.
     timeout_seconds: float
     #: The account's key, or the random key of the run's local server; never in a file or a `repr`.
-    api_key: str | None
+    api_key: Secret | None
     #: Names the CI run that this run is a part of, the same in all its jobs; ``None`` outside CI.
     ci_run: str | None = None
     #: Processes of the run that run tests on this host.
@@ -93,6 +95,9 @@ class Settings(NamedTuple):
         shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name != "api_key")
         return f"Settings({', '.join(shown)})"
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        refuse_copies(self, protocol)
+
     @property
     def outlives_run(self) -> bool:
         """Whether sessions outlive their run, so that they can be kept, swept and seen from other hosts.
@@ -103,12 +108,17 @@ class Settings(NamedTuple):
 
     def to_wire(self) -> dict[str, Any]:
         """Plain values, such as xdist can send to a worker. Holds the key: for that channel only."""
-        return self._asdict()
+        return {**self._asdict(), "api_key": None if self.api_key is None else self.api_key.reveal()}
 
     @classmethod
     def from_wire(cls, values: Mapping[str, Any]) -> "Settings":
         """Undo `to_wire`."""
-        times = values["times"]
+        times, key = values["times"], values["api_key"]
         return cls(
-            **{**values, "images": tuple(values["images"]), "times": None if times is None else tuple(times)}
+            **{
+                **values,
+                "images": tuple(values["images"]),
+                "times": None if times is None else tuple(times),
+                "api_key": None if key is None else Secret(key),
+            }
         )

@@ -16,6 +16,7 @@ from support.suite import Suite, end_keepers, nothing_to_keep
 
 from pytest_agb.pool.pool import Pool
 from pytest_agb.run import run_directory
+from pytest_agb.secret import Secret
 from pytest_agb.settings import Settings
 
 #: Variables that would change what a run does: the account's, pytest's, and those of CI systems.
@@ -106,7 +107,7 @@ def settings(service: StandIn, temp_directory: Path) -> Settings:
         local_isolation="auto",
         endpoint=service.endpoint,
         timeout_seconds=10.0,
-        api_key=service.api_key,
+        api_key=Secret(service.api_key),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_agb import parse_number
@@ -20,11 +21,16 @@ _EXIT = "exit status: 0 {clean}; 1 {left}; 2 where it can't be done; 130 after C
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand and return the exit status: 0, 1 where something is left, 2 where it can't be done."""
     parser = _Parser(prog="pytest-agb", description="Sandboxes of the AGB cloud, and of this machine.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
     _add_ls(commands)
     _add_sweep(commands)
     _add_serve(commands)
+    _add_doctor(commands)
     arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return 2
     try:
         status: int = arguments.run(arguments)
     except KeyboardInterrupt:
@@ -35,6 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib import metadata  # heavy, and --help must not pay for it
+
+        print(f"pytest-agb {metadata.version('pytest-agb')}")
+        parser.exit()
 
 
 def _add_ls(commands: argparse._SubParsersAction[_Parser]) -> None:
@@ -69,6 +83,12 @@ def _add_sweep(commands: argparse._SubParsersAction[_Parser]) -> None:
         action="store_true",
         help="delete nothing, say what would be deleted; 1 if anything would",
     )
+    sweep.add_argument(
+        "--require-key",
+        action="store_true",
+        help="fail, with 2, where --this-ci-run finds no API key; without it that is no failure, since pull "
+        "requests from forks are given none",
+    )
     sweep.set_defaults(run=_sweep)
 
 
@@ -76,7 +96,11 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--run", dest="run_id", metavar="ID", help="only the sessions of this run, all of them"
     )
-    command.add_argument("--ci-run", metavar="ID", help="only the sessions of this CI run, all of them")
+    ci_run = command.add_mutually_exclusive_group()
+    ci_run.add_argument("--ci-run", metavar="ID", help="only the sessions of this CI run, all of them")
+    ci_run.add_argument(
+        "--this-ci-run", action="store_true", help="the same, of the CI run that this is a job of"
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -144,6 +168,18 @@ def _add_serve(commands: argparse._SubParsersAction[_Parser]) -> None:
     serve.set_defaults(run=_serve)
 
 
+def _add_doctor(commands: argparse._SubParsersAction[_Parser]) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what a test run would do here, and why",
+        description="Say what a test run in this directory would do, and why: where its sessions would "
+        "live, where key and endpoint come from, whether the service answers, how local sandboxes are "
+        "isolated, which languages they run. Creates nothing.",
+        epilog=_EXIT.format(clean="where a test could have a session", left="where none could"),
+    )
+    doctor.set_defaults(run=_doctor)
+
+
 def _port(text: str) -> int:
     port = parse_number.whole(text.strip(), 0, 65535)
     if port is None:
@@ -191,6 +227,12 @@ def _sweep(arguments: argparse.Namespace) -> int:
     from pytest_agb.cli import sweep  # brings httpx, and --help must not
 
     return sweep.sweep(arguments)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from pytest_agb.cli import doctor  # brings httpx, and --help must not
+
+    return doctor.doctor()
 
 
 def _serve(arguments: argparse.Namespace) -> int:

@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_agb import removal
+from pytest_agb import core_dumps, removal
 from pytest_agb.local import server
+from pytest_agb.secret import Secret
 
 if TYPE_CHECKING:
     import argparse
@@ -23,10 +24,11 @@ def serve(arguments: argparse.Namespace) -> int:
         chosen = server.choose(arguments.isolation)
     except server.IsolationUnavailable as error:
         return _refuse(error.worded({"to run without": "--isolation=any  (commands then see this machine)"}))
-    key = secrets.token_urlsafe(24)
+    core_dumps.forbid()
+    key = Secret(secrets.token_urlsafe(24))
 
     def announce(url: str) -> None:
-        print(f"AGB_ENDPOINT={url}\nAGB_API_KEY={key}", flush=True)
+        print(f"AGB_ENDPOINT={url}\nAGB_API_KEY={key.reveal()}", flush=True)
         notice = server.notice(chosen, arguments.network)
         print(
             f"Serving sandboxes, isolation: {chosen}. {notice}{'. ' if notice else ''}Ctrl-C ends them.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_agb.client import AGBError
 from pytest_agb.environment import EnvironmentValueError, read_account
+from pytest_agb.environment import ci_run as find_ci_run
 from pytest_agb.sweep.outcome import Action, Event, Expected, Outcome, Settled
 from pytest_agb.sweep.selection import Selection, SelectionError
 from pytest_agb.sweep.sweeper import sweep as run_sweep
@@ -26,6 +27,16 @@ _BAR_WIDTH = 24
 _BAR_SECONDS = 0.1
 
 
+_NO_CI_RUN = (
+    "this is no job of a CI system that tells its run (GitHub Actions, GitLab CI, CircleCI, Buildkite, Azure "
+    "Pipelines, Jenkins): name the run, --ci-run ID"
+)
+_NO_KEY = (
+    "AGB_API_KEY is not set, as in a pull request from a fork: not looked for sessions of {} "
+    "(--require-key makes that a failure)"
+)
+
+
 class _View(Protocol):
     def event(self, event: Event) -> None: ...
 
@@ -35,31 +46,59 @@ class _View(Protocol):
 
 def ls(arguments: argparse.Namespace) -> int:
     """List our sessions and return the exit status."""
-    view: _View = _JsonView() if arguments.json else _Table()
-    selection = {"run": arguments.run_id, "ci_run": arguments.ci_run}
-    status, outcome = _run(view, selection, delete=False)
+    ci_run = _named_ci_run(arguments)
+    view: _View = _JsonView() if arguments.json else _Table(_named(arguments.run_id, ci_run))
+    if ci_run == "" and arguments.this_ci_run:
+        view.end(None, _NO_CI_RUN)
+        return 2
+    status, outcome = _run(view, {"run": arguments.run_id, "ci_run": ci_run}, delete=False)
     return status if outcome is None else int(bool(outcome.left))
 
 
 def sweep(arguments: argparse.Namespace) -> int:
     """Delete what should go and return the exit status."""
-    view: _View = _JsonView() if arguments.json else _Lines()
-    selection = {
-        "run": arguments.run_id,
-        "ci_run": arguments.ci_run,
-        "older_than_seconds": arguments.older_than,
-    }
-    status, outcome = _run(view, selection, delete=not arguments.dry_run)
+    ci_run = _named_ci_run(arguments)
+    named = _named(arguments.run_id, ci_run)
+    view: _View = _JsonView() if arguments.json else _Lines(named, dry_run=arguments.dry_run)
+    if ci_run == "" and arguments.this_ci_run:
+        view.end(None, _NO_CI_RUN)
+        return 2
+    selection = {"run": arguments.run_id, "ci_run": ci_run, "older_than_seconds": arguments.older_than}
+    status, outcome = _run(
+        view,
+        selection,
+        delete=not arguments.dry_run,
+        without_key=_NO_KEY.format(named) if arguments.this_ci_run and not arguments.require_key else "",
+    )
     return status if outcome is None else int(not outcome.clean)
 
 
+def _named_ci_run(arguments: argparse.Namespace) -> str | None:
+    """The CI run that is asked for; empty where it should be this job's, and this is none."""
+    if not arguments.this_ci_run:
+        named: str | None = arguments.ci_run
+        return named
+    return find_ci_run(os.environ) or ""
+
+
+def _named(run: str | None, ci_run: str | None) -> str:
+    """What was asked for by name, for people; empty where nothing was."""
+    names = ((run, "run"), (ci_run, "CI run"))
+    return " of ".join(f"{what} {_plain(name)}" for name, what in names if name is not None)
+
+
 def _run(
-    view: _View, selection: dict[str, str | float | None], *, delete: bool
+    view: _View, selection: dict[str, str | float | None], *, delete: bool, without_key: str = ""
 ) -> tuple[int, Outcome | None]:
+    """Sweep; where there is no key, say ``without_key`` if that is no failure."""
     try:
         try:
             chosen = Selection(**selection)  # type: ignore[arg-type]
-            outcome = run_sweep(read_account(), chosen, view.event, delete=delete)
+            account = read_account()
+            if without_key and account.api_key is None:
+                view.end(None, without_key)
+                return 0, None
+            outcome = run_sweep(account, chosen, view.event, delete=delete)
         except KeyboardInterrupt:
             view.end(None, "interrupted")
             return 130, None
@@ -123,39 +162,45 @@ class _JsonView:
 
 
 class _Table:
-    """A line for each session."""
+    """A line for each session, in columns as wide as the first rows need."""
 
-    def __init__(self) -> None:
-        self._lines = 0
+    _ROWS = 100
+
+    def __init__(self, named: str) -> None:
+        self._named = named
+        self._listed = 0
+        #: Those that wait for their widths.
+        self._rows: list[list[str]] = [["ID", "RUN", "CI RUN", "SLOT", "AGE", "EXPIRES"]]
+        self._widths: list[int] = []
 
     def event(self, event: Event) -> None:
         if isinstance(event, Settled):
             if event.action is Action.LEFT:
                 _complain(f"{_plain(event.session.session_id)}: {_plain(event.reason)}")
                 return
-            if not self._lines:
-                self._print("ID", "RUN", "CI RUN", "SLOT", "AGE", "EXPIRES")
             labels, now = event.session.labels, time.time()
-            self._print(
-                event.session.session_id,
-                labels.run,
-                labels.ci_run,
-                labels.slot,
-                _age(labels, now),
-                _expiry(labels, now),
-            )
-            self._lines += 1
+            cells = (labels.run, labels.ci_run, labels.slot, _age(labels, now), _expiry(labels, now))
+            self._rows.append([_plain(cell or "-") for cell in (event.session.session_id, *cells)])
+            self._listed += 1
+            if self._widths or self._listed == self._ROWS:
+                self._print()
 
     def end(self, outcome: Outcome | None, trouble: str) -> None:
+        if self._listed:
+            self._print()
         if trouble:
             _complain(trouble)
-        elif not self._lines:
-            print("no sessions of pytest-agb", file=sys.stderr)
+        elif not self._listed:
+            print(f"no sessions of {self._named or 'pytest-agb'}", file=sys.stderr)
         sys.stdout.flush()
 
-    def _print(self, *cells: str | None) -> None:
-        widths = (28, 24, 24, 16, 8, 0)
-        print("  ".join(_plain(cell or "-").ljust(width) for cell, width in zip(cells, widths, strict=True)))
+    def _print(self) -> None:
+        if not self._widths:
+            self._widths = [max(map(len, column)) for column in zip(*self._rows, strict=True)]
+        for row in self._rows:
+            padded = (cell.ljust(width) for cell, width in zip(row, self._widths, strict=True))
+            print("  ".join(padded).rstrip())
+        self._rows.clear()
 
 
 class _Lines:
@@ -164,7 +209,9 @@ class _Lines:
     On a terminal a bar stands for the deleted ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, named: str, *, dry_run: bool) -> None:
+        self._named = named
+        self._done = "would be deleted" if dry_run else "deleted"
         self._deleted = self._kept = self._would = self._settled = self._expected = 0
         self._bar = sys.stderr.isatty()
         self._silent = self._bar and sys.stdout.isatty()
@@ -199,14 +246,15 @@ class _Lines:
         if trouble:
             _complain(trouble + (f"; {sessions(deleted)} deleted before" if deleted or self._settled else ""))
         if outcome is not None:
-            facts = [f"{sessions(deleted)} deleted", f"{self._kept} kept"]
-            if self._would:
-                facts[0] = f"{sessions(self._would)} would be deleted"
+            facts = [f"{sessions(deleted + self._would)} {self._done}", f"{self._kept} kept"]
             if outcome.left:
                 facts.append(f"{len(outcome.left)} not deleted")
             if not outcome.finished:
                 facts.append("more kept coming, run it again")
-            print(", ".join(facts))
+            if self._named and not (self._settled or outcome.left):
+                print(f"no sessions of {self._named}")
+            else:
+                print((f"{self._named}: " if self._named else "") + ", ".join(facts))
         sys.stdout.flush()
 
     def _draw_bar(self) -> None:
@@ -215,7 +263,8 @@ class _Lines:
             of = max(self._expected, self._settled, 1)
             full = _BAR_WIDTH * self._settled // of
             bar = "#" * full + "-" * (_BAR_WIDTH - full)
-            sys.stderr.write(f"\r\x1b[K[{bar}] {self._settled} of {of}, {self._deleted} deleted")
+            done = f"{self._deleted + self._would} {self._done}"
+            sys.stderr.write(f"\r\x1b[K[{bar}] {self._settled} of {of}, {done}")
             sys.stderr.flush()
 
     def _clear_bar(self) -> None:

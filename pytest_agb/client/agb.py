@@ -27,8 +27,8 @@ from pytest_agb.client.results import (
     SessionListResult,
     SessionStatusResult,
 )
-from pytest_agb.client.secret import Secret
 from pytest_agb.client.session import Session, SessionResult
+from pytest_agb.secret import Secret, refuse_copies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +56,7 @@ class AGB:
 
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | Secret | None = None,
         endpoint: str | None = None,
         timeout: float | None = None,
         *,
@@ -65,7 +65,7 @@ class AGB:
         clock: Callable[[], float] = real.boot_seconds,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        given = Secret((api_key or "").strip())
+        given = api_key if isinstance(api_key, Secret) else Secret((api_key or "").strip())
         del api_key  # a failure below must not show it among the local variables
         key, self.endpoint, timeout_seconds = resolve(given, endpoint, timeout)
         self.settings = settings or ClientSettings()
@@ -77,6 +77,8 @@ class AGB:
 
     def __repr__(self) -> str:
         return f"<AGB {self.endpoint}>"
+
+    __reduce_ex__ = refuse_copies
 
     def __enter__(self) -> Self:
         return self

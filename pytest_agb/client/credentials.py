@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from pytest_agb.client.errors import InvalidRequestError, MissingKeyError
-from pytest_agb.client.secret import Secret
 from pytest_agb.environment import (
     MOST_TIMEOUT_MS,
     Account,
@@ -17,6 +16,8 @@ from pytest_agb.environment import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pytest_agb.secret import Secret
 
 
 def resolve(given: Secret, endpoint: str | None, timeout: float | None) -> tuple[Secret, str, float]:
@@ -35,11 +36,11 @@ def resolve(given: Secret, endpoint: str | None, timeout: float | None) -> tuple
         overrides["AGB_ENDPOINT"] = normalize_endpoint(endpoint.strip())
     if timeout is not None:
         overrides["AGB_TIMEOUT_MS"] = str(max(1, round(timeout * 1000)))
-    account = _read_account(overrides)
+    account = _read_account(overrides, "api_key=" if given else "")
     if isinstance(account, str):  # raised out here: the frames in there hold the whole environment
         raise EnvironmentValueError(account)
-    key = given if given.reveal() else Secret(account.api_key or "")
-    if not key.reveal():
+    key = given or account.api_key
+    if not key:
         raise MissingKeyError("There is no AGB API key")
     if not (key.reveal().isascii() and key.reveal().isprintable()) or " " in key.reveal():
         raise MissingKeyError(
@@ -48,8 +49,8 @@ def resolve(given: Secret, endpoint: str | None, timeout: float | None) -> tuple
     return key, account.endpoint, timeout if timeout is not None else account.timeout_seconds
 
 
-def _read_account(overrides: Mapping[str, str]) -> Account | str:
+def _read_account(overrides: Mapping[str, str], given: str) -> Account | str:
     try:
-        return read_account({**os.environ, **overrides})
+        return read_account({**os.environ, **overrides}, given=given)
     except EnvironmentValueError as error:
         return str(error)

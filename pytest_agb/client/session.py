@@ -29,6 +29,7 @@ from pytest_agb.client.tools.caller import ToolCaller
 from pytest_agb.client.tools.code import Code
 from pytest_agb.client.tools.command import Command
 from pytest_agb.client.tools.file_system import FileSystem
+from pytest_agb.secret import refuse_copies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +76,8 @@ class Session:
     ) -> str:  # resource_url is left out: its auth code opens the session to whoever reads it
         released = ", released" if self._released else ""
         return f"<Session {self.session_id}, image {self.image_id or 'unknown'}{released}>"
+
+    __reduce_ex__ = refuse_copies
 
     @property
     def resource_url(self) -> str:

@@ -39,7 +39,7 @@ def start(settings: Settings) -> None:
     try:
         if not all(map(_lives, _others(settings))):
             base = run_directory.base()
-            detach.start(f"{__name__}:main", settings.to_wire(), directory=base, log=base / "sweep.log")
+            detach.start(f"{__name__}:main", settings._asdict(), directory=base, log=base / "sweep.log")
     except (OSError, detach.DetachError) as error:
         aside.note("sweep", f"what earlier runs left on this host can't be looked at: {error}")
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_agb.local.contexts.store import ContextStore
     from pytest_agb.removal import Left
+    from pytest_agb.secret import Secret
 
 logger = logging.getLogger("pytest_agb.local")
 
@@ -53,7 +54,7 @@ class ServerConfig:
     """What a server is told, once."""
 
     #: The bearer key that every request must carry.
-    api_key: str = field(repr=False)
+    api_key: Secret
     #: ``namespaces``, ``landlock`` or ``none``: what `isolation.choose` returned.
     isolation: str
     #: An existing directory that is the server's own. Without namespaces the sessions' files are in it.

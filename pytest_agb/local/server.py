@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_agb.local.isolation.choose import IsolationUnavailable, choose, notice
+    from pytest_agb.local.launch.launcher import languages
     from pytest_agb.local.process import ServerConfig, ServerError, serve
     from pytest_agb.local.sessions.rules import SessionRules
 
@@ -20,6 +21,7 @@ __all__ = [
     "ServerError",
     "SessionRules",
     "choose",
+    "languages",
     "notice",
     "serve",
 ]
@@ -30,6 +32,7 @@ _MODULES = {
     "ServerError": "process",
     "SessionRules": "sessions.rules",
     "choose": "isolation.choose",
+    "languages": "launch.launcher",
     "notice": "isolation.choose",
     "serve": "process",
 }

@@ -23,6 +23,7 @@ from pytest_agb.plugin.hooks import (
     pytest_report_header,
     pytest_runtestloop,
     pytest_sessionfinish,
+    pytest_testnodeready,
 )
 
 __all__ = [
@@ -42,4 +43,5 @@ __all__ = [
     "pytest_report_header",
     "pytest_runtestloop",
     "pytest_sessionfinish",
+    "pytest_testnodeready",
 ]

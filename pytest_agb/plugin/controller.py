@@ -59,9 +59,14 @@ def hand_out(node: WorkerController) -> None:
     attend(node.config).workers.append(node)
 
 
+def handed_over(node: WorkerController) -> None:
+    """In the controller: the worker has its settings, and the key in them need not lie about here."""
+    node.workerinput.pop(WORKER_INPUT, None)
+
+
 def handed_out(config: pytest.Config) -> Mapping[str, Any]:
-    """In a worker: the settings, from the controller."""
-    settings: Mapping[str, Any] = _from_controller(config)[WORKER_INPUT]
+    """In a worker: the settings, from the controller; once, so that the key does not lie about."""
+    settings: Mapping[str, Any] = _from_controller(config).pop(WORKER_INPUT)
     return settings
 
 

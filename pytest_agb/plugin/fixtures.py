@@ -88,14 +88,14 @@ def agb_session(
     unless --agb-reuse says otherwise.
     """
     from pytest_agb.client import AGBError
-    from pytest_agb.plugin import leasing
+    from pytest_agb.plugin import leasing, told
     from pytest_agb.plugin.misuse import refuse_parameter
 
     refuse_parameter(request)
     try:
         return leasing.lease_or_share(request, _agb_pool, agb_session_params)
     except AGBError as error:
-        raise _failure(f"no AGB session: {error}") from None
+        raise _failure(f"no AGB session: {told.once(request, error)}") from None
 
 
 @pytest.fixture(scope=_scope)
@@ -118,13 +118,14 @@ def agb_session_factory(
 def agb(request: pytest.FixtureRequest, _agb_pool: Pool) -> AGB:
     """A client for the run's backend; what it creates has the run's labels and is deleted at the end."""
     from pytest_agb.client import AGBError
+    from pytest_agb.plugin import told
     from pytest_agb.plugin.misuse import refuse_parameter
 
     refuse_parameter(request)
     try:
         return _agb_pool.agb()
     except AGBError as error:
-        raise _failure(f"no AGB client: {error}") from None
+        raise _failure(f"no AGB client: {told.once(request, error)}") from None
 
 
 def _failure(reason: str) -> BaseException:

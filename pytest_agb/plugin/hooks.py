@@ -69,12 +69,19 @@ def pytest_configure_node(node: WorkerController) -> None:
     controller.hand_out(node)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready(node: WorkerController) -> None:
+    """Forget what the worker has read by now."""
+    controller.handed_over(node)
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what is in force."""
     from pytest_agb.plugin.report import header  # only where a header is shown: start-up time
 
     config.stash[_TOLD] = _overridden(config)
-    return header.lines(config.stash[SETTINGS]) + config.stash[_TOLD]
+    elsewhere = header.dotenv_elsewhere(config.rootpath)
+    return header.lines(config.stash[SETTINGS]) + elsewhere + config.stash[_TOLD]
 
 
 def _overridden(config: pytest.Config) -> list[str]:

@@ -14,6 +14,7 @@ from pytest_agb import parse_number
 from pytest_agb.environment import EnvironmentValueError, ci_run, read_account
 from pytest_agb.plugin.pytest_internals import native_ini_value
 from pytest_agb.run import run_directory
+from pytest_agb.secret import Secret
 from pytest_agb.settings import (
     BACKENDS,
     CLOUD,
@@ -411,7 +412,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
         times=_remembered_times(config, asked["backend"]),
         endpoint=account.endpoint if cloud else "",
         timeout_seconds=account.timeout_seconds,
-        api_key=account.api_key if cloud else os.urandom(32).hex(),
+        api_key=account.api_key if cloud else Secret(os.urandom(32).hex()),
         ci_run=ci_run(environ),
         temp_directory=run_directory.temp_directory(),
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pytest_agb.pool.joined_run import JoinedRun
     from pytest_agb.settings import Settings
 
+#: What is said of a refusal that an earlier test had.
+REMEMBERED = "the answer to an earlier test of this run"
 #: Between two looks at what others have written: a look takes microseconds.
 _POLL_SECONDS = 0.01
 #: Between two looks at whether the keeper lives.
@@ -71,7 +73,7 @@ class Acquisition:
     def _raise_if_refused(self) -> None:
         refused = self._state.refusals.find(self._image)
         if refused is not None:
-            raise error_text.read(refused, "the answer to an earlier test of this run")
+            raise error_text.read(refused, REMEMBERED)
 
     def _wait(self, want: int) -> Slot:
         began = real.boot_seconds()

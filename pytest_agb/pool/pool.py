@@ -20,6 +20,7 @@ from pytest_agb.pool.labelled_client import LabelledAGB
 from pytest_agb.pool.lease import Lease
 from pytest_agb.pool.watched_session import WatchedSession
 from pytest_agb.run.members import Role
+from pytest_agb.secret import refuse_copies
 from pytest_agb.store import session_spec
 from pytest_agb.store.database import StateError
 from pytest_agb.store.slots import IllegalTransitionError
@@ -49,6 +50,8 @@ class Pool:
         self._joining = threading.Lock()
         #: What went wrong in `join`.
         self._failed: AGBError | None = None
+
+    __reduce_ex__ = refuse_copies
 
     def join(self) -> None:
         """Join the run and have a keeper and a client, all but a session.

@@ -48,5 +48,5 @@ def same(run: Path, settings: Settings) -> bool:
 
 
 def _fingerprint(settings: Settings, salt: str) -> str:
-    key = (settings.api_key or "").encode()
+    key = (settings.api_key.reveal() if settings.api_key else "").encode()
     return hashlib.scrypt(key, salt=bytes.fromhex(salt), n=2**12, r=8, p=1).hex()

@@ -14,11 +14,13 @@ import re
 import select
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb import real
+from pytest_agb import core_dumps, real
+from pytest_agb.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,8 +66,9 @@ def start(
 ) -> dict[str, Any]:
     """Run ``target`` (``module:function``) in a detached process and return what it reports when ready.
 
-    The function is called with ``payload`` and with a function to report by, once. ``temp`` is the process's
-    temp directory, by default that of the environment.
+    The function is called with ``payload`` and with a function to report by, once. A `Secret` in ``payload``
+    arrives as the string that it holds. ``temp`` is the process's temp directory, by default that of the
+    environment.
 
     Raises:
         DetachError: it was not ready within ``timeout_seconds``, or ended before.
@@ -84,8 +87,11 @@ def start(
         )
     assert process.stdin is not None
     assert process.stdout is not None
-    with process.stdin as pipe:
-        pipe.write(json.dumps({"target": target, "payload": dict(payload)}).encode())
+    with (
+        suppress(BrokenPipeError),
+        process.stdin as pipe,
+    ):  # it has ended: its log tells why
+        pipe.write(json.dumps({"target": target, "payload": dict(payload)}, default=_reveal).encode())
     with process.stdout as pipe:
         report = _read_line(pipe.fileno(), deadline)
     while process.poll() is None:  # `wait(timeout)` asks a clock that a test may have stopped
@@ -101,6 +107,12 @@ def start(
     return dict(json.loads(report))
 
 
+def _reveal(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} can't be sent to a process")
+
+
 def _read_line(descriptor: int, deadline: float) -> bytes:
     line = b""
     while not line.endswith(b"\n"):
@@ -114,6 +126,7 @@ def _read_line(descriptor: int, deadline: float) -> bytes:
 
 def _run() -> None:
     """Be the detached process: called by the bootstrap, in a session of its own."""
+    core_dumps.forbid()  # before there is a secret in here
     order = json.load(sys.stdin)
     if os.fork():
         os._exit(

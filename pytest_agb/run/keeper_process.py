@@ -34,7 +34,7 @@ def ensure(run: Path, settings: Settings, *, linger_seconds: float | None = None
     def payload() -> dict[str, Any]:
         return {
             "run": str(run),
-            "settings": settings.to_wire(),
+            "settings": settings._asdict(),
             "linger_seconds": linger_seconds,
         }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_agb.run import aside, detach, members, run_directory
 from pytest_agb.run.one_per_host import OnePerHost, joining_lock
+from pytest_agb.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ class LocalServerError(RuntimeError):
     """The local server can't be had; the message says why and what to do."""
 
 
-def ensure(run: Path, *, api_key: str, isolation: str, network: str) -> str:
+def ensure(run: Path, *, api_key: Secret, isolation: str, network: str) -> str:
     """Return the endpoint of the run's server on this host, starting it if it is not there.
 
     Raises:
@@ -35,7 +36,7 @@ def ensure(run: Path, *, api_key: str, isolation: str, network: str) -> str:
     """
     from pytest_agb.local.server import IsolationUnavailable, choose
 
-    def payload() -> dict[str, str]:
+    def payload() -> dict[str, Any]:
         missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
         if missing:
             raise LocalServerError(
@@ -84,7 +85,7 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
         return False
 
     config = ServerConfig(
-        api_key=payload["api_key"],
+        api_key=Secret(payload["api_key"]),
         isolation=payload["isolation"],
         network=payload["network"],
         host_network_remedy="agb_local_network = host",

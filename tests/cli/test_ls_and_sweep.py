@@ -261,7 +261,6 @@ def test_what_could_not_be_deleted_is_named(service: StandIn, run: Run) -> None:
         (["sweep", "--ci-run", " "], {}, "the CI run to select is empty"),
         (["sweep", "--run", "a", "--older-than", "1h"], {}, "not both"),
         (["sweep", "--nonsense"], {}, "--nonsense"),
-        ([], {}, "required"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -7,7 +7,7 @@ import pytest
 from support.odd_numbers import ODD_NUMBERS, name
 
 from pytest_agb import AGB, AGBTimeoutError, AuthenticationError, ClientSettings
-from pytest_agb.environment import EnvironmentValueError
+from pytest_agb.environment import DEFAULT_ENDPOINT, EnvironmentValueError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +51,57 @@ def test_key_and_endpoint_come_from_dotenv(service: StandIn, bare_directory: Pat
     (bare_directory / ".env").write_text(f"AGB_API_KEY={service.api_key}\nAGB_ENDPOINT={service.endpoint}\n")
 
     assert AGB().list().success
+
+
+DIVERTED = "which may be a stranger's: the key is not sent there"
+
+
+@pytest.mark.parametrize(
+    ("environment", "dotenv", "given", "says"),
+    [
+        (
+            "AGB_API_KEY=k",
+            "AGB_ENDPOINT=e",
+            {},
+            f"key comes from the environment, and .* from .env .*{DIVERTED}",
+        ),
+        ("AGB_API_KEY=k", "AGB_API_KEY=x\nAGB_ENDPOINT=e", {}, DIVERTED),
+        ("", "AGB_ENDPOINT=e", {"api_key": "k"}, f"key comes from api_key=, .*{DIVERTED}"),
+        ("MINE=k", "AGB_API_KEY=${MINE}\nAGB_ENDPOINT=e", {}, f"the environment, through .env, .*{DIVERTED}"),
+        (
+            "MINE=k",
+            "AGB_API_KEY=x\nAGB_ENDPOINT=e/${MINE}",
+            {},
+            r"another variable \(\$\{...\}\): write it out",
+        ),
+        ("AGB_API_KEY=k", f"AGB_ENDPOINT={DEFAULT_ENDPOINT}/", {}, ""),
+        ("AGB_API_KEY=k\nAGB_ENDPOINT=o", "AGB_API_KEY=x\nAGB_ENDPOINT=e", {}, ""),
+        ("AGB_API_KEY=k", "AGB_TIMEOUT_MS=5000", {}, ""),
+        ("AGB_API_KEY=k", "AGB_ENDPOINT=e", {"endpoint": "o"}, ""),
+        ("", "AGB_API_KEY=x\nAGB_ENDPOINT=e", {}, ""),
+        ("AGB_ENDPOINT=o", "AGB_API_KEY=x\nAGB_ENDPOINT=e", {}, ""),
+        ("AGB_ENDPOINT=o", "AGB_API_KEY=x", {}, ""),
+        ("MINE=k", "AGB_API_KEY=${MINE}", {}, ""),
+    ],
+)
+def test_a_dotenv_sends_no_key_but_its_own_to_an_endpoint_of_its_own(
+    bare_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: str,
+    dotenv: str,
+    given: dict[str, str],
+    says: str,
+) -> None:
+    (bare_directory / ".env").write_text(dotenv)
+    for line in environment.splitlines():
+        monkeypatch.setenv(*line.split("=", 1))
+
+    if not says:
+        AGB(**given)  # type: ignore[arg-type]
+        return
+    with pytest.raises(EnvironmentValueError, match=says) as caught:
+        AGB(**given)  # type: ignore[arg-type]
+    assert "/k" not in str(caught.value)
 
 
 def test_what_is_given_wins(service: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

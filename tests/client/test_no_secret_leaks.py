@@ -15,6 +15,7 @@ from support.standin_http import HttpReply, HttpRequest, HttpServer
 from pytest_agb import AGB, AGBError, CreateSessionParams, Session
 from pytest_agb.client.api import endpoints
 from pytest_agb.client.api.messages import read_answer, redact
+from pytest_agb.secret import Secret
 
 if TYPE_CHECKING:
     from support.standin_clock import Sleeps
@@ -55,10 +56,38 @@ def test_a_key_in_a_page_is_blotted_out_before_the_page_is_cut() -> None:
     page = f"<html>{'x' * 100}{KEY}".encode()
     request = endpoints.get_status("session-1")
 
-    error = read_answer(request, 200, page, hide=lambda value: redact(value, KEY))
+    error = read_answer(request, 200, page, hide=lambda value: redact(value, Secret(KEY)))
 
     assert isinstance(error, AGBError)
     assert "ako-" not in f"{error} {vars(error)}"
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (f"The key {KEY[:13]}... is unknown", "The key [API key]... is unknown"),
+        (f"…{KEY[13:]} is unknown", "…[API key] is unknown"),
+        (f"{KEY[:20]}{KEY[6:]}", "[API key][API key]"),
+        (
+            f"{KEY[:12]} and {KEY[-12:]}",
+            f"{KEY[:12]} and {KEY[-12:]}",
+        ),  # as services name keys
+    ],
+)
+def test_half_a_key_is_blotted_out_too(said: str, shown: str) -> None:
+    assert redact({"message": [said]}, Secret(KEY)) == {"message": [shown]}
+
+
+def test_an_answer_as_deep_as_can_be_read_is_masked() -> None:
+    depth = 900
+    body = json.dumps({"success": False, "code": "No", "message": "no"})[:-1]
+    body += f', "data": {"[" * depth}"{KEY}"{"]" * depth}}}'
+
+    error = read_answer(
+        endpoints.get_status("x"), 400, body.encode(), hide=lambda value: redact(value, Secret(KEY))
+    )
+
+    assert isinstance(error, AGBError)
 
 
 def test_a_key_in_a_tools_error_is_blotted_out(service: StandIn, session: Session) -> None:

@@ -13,6 +13,7 @@ from pytest_agb.client import AGB, UnavailableError
 from pytest_agb.keeper.janitor import Janitor, JanitorSettings
 from pytest_agb.keeper.jobs import Jobs
 from pytest_agb.run.ownership import Ownership
+from pytest_agb.secret import Secret
 from pytest_agb.settings import Settings
 from pytest_agb.store.database import lay_schema
 from pytest_agb.store.slots import Trouble
@@ -32,7 +33,7 @@ def state(tmp_path: Path) -> Iterator[State]:
         local_isolation="auto",
         endpoint="http://127.0.0.1:9",
         timeout_seconds=1.0,
-        api_key="ako-1",
+        api_key=Secret("ako-1"),
     )
     state = State(tmp_path, settings, clock=lambda: 1000.0)
     yield state

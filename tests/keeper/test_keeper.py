@@ -16,6 +16,7 @@ from support.standin import StandIn
 from pytest_agb.client import AGBError
 from pytest_agb.pool.pool import Pool
 from pytest_agb.run import run_directory
+from pytest_agb.secret import Secret
 from pytest_agb.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork.*:DeprecationWarning")
@@ -114,7 +115,7 @@ def test_another_accounts_run_leaves_it_alone(
     service: StandIn, pools: Callable[[], Pool], settings: Settings
 ) -> None:
     service.add_account("ako-other")
-    other = settings._replace(run_id="run-00000000", api_key="ako-other")
+    other = settings._replace(run_id="run-00000000", api_key=Secret("ako-other"))
     die(other)
 
     pool = pools()

@@ -21,6 +21,7 @@ from pytest_agb.pool.pool import Pool
 from pytest_agb.pool.shutdown import drain
 from pytest_agb.removal import Left
 from pytest_agb.run import aside, run_directory
+from pytest_agb.secret import Secret
 from pytest_agb.settings import Settings
 from pytest_agb.store.database import lay_schema
 from pytest_agb.store.state import database_path
@@ -41,7 +42,7 @@ def settings(temp_directory: Path) -> Iterator[Settings]:
             local_isolation="auto",
             endpoint=service.endpoint,
             timeout_seconds=10.0,
-            api_key=service.api_key,
+            api_key=Secret(service.api_key),
         )
         run_directory.make_base()
         yield settings

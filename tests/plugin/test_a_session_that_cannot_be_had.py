@@ -30,6 +30,9 @@ def test_wrong_key_is_remembered(
 
     result.assert_outcomes(errors=5, passed=1)
     result.stdout.fnmatch_lines(["no AGB session: *request ID *Check AGB_API_KEY*"])
+    assert result.stdout.str().count("Check AGB_API_KEY") == 1  # the rest need but say where that is
+    line = "no AGB session: AuthenticationError, as test_*.py::test_it[[]0[]] has it in full"
+    result.stdout.fnmatch_lines([line] * 4)
     assert cloud.count("/mcp/createSession") <= 2  # for the first test and, ahead, for the second
     assert "ako-wrong-one" not in result.stdout.str() + result.stderr.str()
 
@@ -40,9 +43,12 @@ def test_wrong_key_is_remembered_over_workers(
     monkeypatch.setenv("AGB_API_KEY", "ako-wrong-one")
     pytester.makepyfile(SUITE)
 
-    pytester.runpytest_subprocess("-n2").assert_outcomes(errors=5, passed=1)
+    result = pytester.runpytest_subprocess("-n2")
 
+    result.assert_outcomes(errors=5, passed=1)
     assert cloud.count("/mcp/createSession") <= 4  # two per worker, before there is an answer
+    assert result.stdout.str().count("Check AGB_API_KEY") == 1  # over workers, too
+    assert result.stdout.str().count("has it in full\n") == 4
 
 
 def test_unknown_image_is_remembered_and_others_go_on(pytester: pytest.Pytester, cloud: StandIn) -> None:
@@ -80,12 +86,14 @@ def test_unreachable_endpoint(pytester: pytest.Pytester, monkeypatch: pytest.Mon
         closed.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AGB_ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
         monkeypatch.setenv("AGB_API_KEY", "ako-1")
-        pytester.makepyfile("def test_it(agb_session): pass")
+        pytester.makepyfile("def test_it(agb_session): pass\ndef test_other(agb_session): pass")
 
         result = pytester.runpytest_subprocess()
 
-    result.assert_outcomes(errors=1)
+    result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["no AGB session: *AGB_ENDPOINT*"])
+    line = "no AGB session: UnavailableError, as test_*.py::test_it has it in full"
+    result.stdout.fnmatch_lines([line])
 
 
 def test_endpoint_that_answers_html(pytester: pytest.Pytester, cloud: StandIn) -> None:

@@ -230,7 +230,7 @@ def test_no_secret_in_a_file_or_a_process_list(pytester: pytest.Pytester, temp_d
         from pytest_agb.plugin.stash import SETTINGS
 
         def test_it(agb_session, pytestconfig):
-            key = pytestconfig.stash[SETTINGS].api_key
+            key = pytestconfig.stash[SETTINGS].api_key.reveal()
             assert len(key) >= 32
             assert key not in repr(pytestconfig.stash[SETTINGS]) + repr(agb_session) + repr(agb_session.agb)
             look = [sys.executable, pathlib.Path("look.py").resolve()]

@@ -29,7 +29,8 @@ def test_a_recipe_names_the_ci_run(recipe: str) -> None:
 
 
 def test_there_are_recipes() -> None:
-    assert len(recipes()) == 3
+    assert len(recipes()) == 2
+    assert (ROOT / "docs" / "clean-up.md").read_text().count("pytest-agb sweep --this-ci-run\n") == 2
 
 
 def test_the_hooks_that_readme_gives(pytester: pytest.Pytester) -> None:

@@ -14,6 +14,7 @@ from support.standin import StandIn
 from pytest_agb.client import AGBError, AGBTimeoutError, InvalidRequestError
 from pytest_agb.pool.lease import Lease
 from pytest_agb.pool.pool import Pool
+from pytest_agb.secret import Secret
 from pytest_agb.settings import Settings
 
 
@@ -79,7 +80,7 @@ def test_reserved_labels_are_refused_before_anything_is_written(
 def test_a_wrong_key_is_asked_about_once(
     service: StandIn, settings: Settings, pools: Callable[[], Pool]
 ) -> None:
-    pool = Pool(settings._replace(api_key="ako-wrong"))
+    pool = Pool(settings._replace(api_key=Secret("ako-wrong")))
     messages = []
     for _ in range(3):
         with pytest.raises(AGBError) as caught:

@@ -17,6 +17,7 @@ from soak.service import FakeAGB, Service, Steps
 from pytest_agb.client import AGB, CreateSessionParams
 from pytest_agb.keeper.keeper import Keeper, KeeperSettings
 from pytest_agb.run import members
+from pytest_agb.secret import Secret
 from pytest_agb.settings import CLOUD, Settings
 from pytest_agb.store import session_spec
 from pytest_agb.store.database import lay_schema
@@ -100,7 +101,7 @@ class Run:
             local_isolation="auto",
             endpoint="",
             timeout_seconds=60.0,
-            api_key="ako-simulated",
+            api_key=Secret("ako-simulated"),
             workers=chance.randint(1, 6),
             max_sessions=chance.choice([None, None, 1, 2, 5, 12]),
             reuse=chance.choice(["never", "never", "always"]),

@@ -15,7 +15,7 @@ from typing import Any
 from pytest_agb.client.api import classify
 from pytest_agb.client.api.json_values import text_of
 from pytest_agb.client.api.messages import Answer, Repeat, Request
-from pytest_agb.client.secret import Secret
+from pytest_agb.secret import Secret
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from pytest_agb.client import errors
 from pytest_agb.client.api.json_values import text_of
 
 if TYPE_CHECKING:
-    from pytest_agb.client.secret import Secret
+    from pytest_agb.secret import Secret
 
 
 class Repeat(enum.Enum):
@@ -120,17 +120,46 @@ def read_answer(
     return request.read(replace(answer, payload=payload, request_id=hide(request_id)))
 
 
-def redact(value: Any, secret: str, name: str = "API key") -> Any:
-    """Replace ``secret`` by its name in every string of a JSON value."""
-    if not secret:
-        return value
-    if isinstance(value, str):
-        return value.replace(secret, f"[{name}]")
-    if isinstance(value, dict):
-        return {redact(key, secret, name): redact(item, secret, name) for key, item in value.items()}
-    if isinstance(value, list):
-        return [redact(item, secret, name) for item in value]
-    return value
+#: A part of a secret is one itself if it is half of it, and so many characters at least.
+_LEAST_PART = 8
+
+
+def redact(value: Any, secret: Secret, name: str = "API key") -> Any:
+    """Replace ``secret``, and what is half of it or more, by its name in every string of a JSON value."""
+    pending: list[tuple[Any, Any]] = []  # no recursion: an answer may be nested as deep as Python can read
+
+    def copy(item: Any) -> Any:
+        if isinstance(item, str):
+            return _blot_out(item, secret, name)
+        if not isinstance(item, (dict, list)):
+            return item
+        new: Any = type(item)()
+        pending.append((item, new))
+        return new
+
+    result = copy(value)
+    while pending:
+        old, new = pending.pop()
+        if isinstance(old, dict):
+            new.update((copy(key), copy(item)) for key, item in old.items())
+        else:
+            new.extend(map(copy, old))
+    return result
+
+
+def _blot_out(text: str, secret: Secret, name: str) -> str:
+    whole = len(secret.reveal())
+    least = min(whole, max(_LEAST_PART, -(-whole // 2)))
+
+    def parts(length: int) -> Iterator[str]:
+        return (secret.reveal()[start : start + length] for start in range(whole - length + 1))
+
+    if not secret or not any(part in text for part in parts(least)):
+        return text
+    for length in range(whole, least - 1, -1):
+        for part in parts(length):
+            text = text.replace(part, f"[{name}]")
+    return text
 
 
 def key_refused(request: Request) -> type[errors.AGBError]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client.api import direct_link
 from pytest_agb.client.api.json_values import text_of
-from pytest_agb.client.secret import Secret
+from pytest_agb.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

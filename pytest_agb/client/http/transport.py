@@ -18,13 +18,14 @@ from pytest_agb.client import errors
 from pytest_agb.client.api import messages
 from pytest_agb.client.http import network_guard, retry
 from pytest_agb.client.http.private_httpx import httpx
+from pytest_agb.secret import refuse_copies
 from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from pytest_agb.client.client_settings import ClientSettings
-    from pytest_agb.client.secret import Secret
+    from pytest_agb.secret import Secret
 
 
 #: Who we say we are, and what a session's token is sent as; streams do the same.
@@ -108,6 +109,8 @@ class Transport:
         # Nobody has to close an AGB: the guide never does, and test runs turn ResourceWarnings into failures.
         weakref.finalize(self, _close_own, self._processes)
 
+    __reduce_ex__ = refuse_copies
+
     def send(self, request: messages.Request) -> messages.Answer:
         """Send ``request``, again where that is safe and useful.
 
@@ -145,9 +148,9 @@ class Transport:
         return str(self._hide(text))
 
     def _hide(self, value: Any, request: messages.Request | None = None) -> Any:
-        value = messages.redact(value, self.key.reveal())
+        value = messages.redact(value, self.key)
         if request is not None and request.token is not None:
-            value = messages.redact(value, request.token.reveal(), "token")
+            value = messages.redact(value, request.token, "token")
         return value
 
     def _send_once(self, request: messages.Request) -> messages.Answer:

@@ -6,7 +6,8 @@ open. It is the library by which the official SDK streams, and imported only by 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_agb import real
@@ -22,9 +23,24 @@ if TYPE_CHECKING:
 
     from pytest_agb.client.api.stream_link import StreamLink
     from pytest_agb.client.client_settings import ClientSettings
+    from pytest_agb.secret import Secret
 
 #: Seconds that a good-bye may take; nothing depends on its answer.
 _CLOSE_SECONDS = 1.0
+
+
+class _MaskedLogger(logging.LoggerAdapter[logging.Logger]):
+    """The library's own logger: at level DEBUG that tells of all headers, and with them the token."""
+
+    def __init__(self, token: Secret) -> None:
+        super().__init__(logging.getLogger("websockets.client"))
+        self._token = token
+
+    def log(self, level: int, msg: object, *args: object, **more: Any) -> None:
+        if self.isEnabledFor(level):
+            text = str(msg) % args if args else str(msg)
+            more["stacklevel"] = more.get("stacklevel", 1) + 1  # it is the library that speaks
+            self.logger.log(level, "%s", redact(text, self._token, "token"), **more)
 
 
 def messages(
@@ -55,6 +71,7 @@ def messages(
             ssl=httpx.create_ssl_context() if link.url.startswith("wss:") else None,
             proxy=None if is_loopback(link.url) else True,
             open_timeout=limit,
+            logger=_MaskedLogger(link.token),
             close_timeout=_CLOSE_SECONDS,
             max_size=None,  # a picture may have many megabytes
         ) as connection:
@@ -92,14 +109,15 @@ def _explain(error: Exception, purpose: str, link: StreamLink, sent: bool, limit
         kind = classify.classify(status, "", words)
         if kind is errors.AuthenticationError:  # it is the session's token that is refused
             kind = errors.PermissionDeniedError
-        text = redact(said, link.token.reveal(), "token")[:120]
+        text = redact(said, link.token, "token")[:120]
         return kind(f"{failed}{where} refuses the stream: {text or 'no reason given'}", http_status=status)
     if isinstance(error, InvalidURI):
         return errors.ProtocolError(f"{failed}the service names no WebSocket's address but {where!r}")
     if isinstance(error, ConnectionClosed):
-        reason = error.rcvd.reason if error.rcvd is not None else ""
+        reason = redact(error.rcvd.reason, link.token, "token") if error.rcvd is not None else ""
         return errors.UnavailableError(
             f"{failed}the stream broke before its end" + (f": {reason}" if reason else ""),
             maybe_executed=True,
         )
-    return errors.UnavailableError(f"{failed}no stream with {where}: {error}", maybe_executed=sent)
+    what = redact(str(error), link.token, "token")
+    return errors.UnavailableError(f"{failed}no stream with {where}: {what}", maybe_executed=sent)

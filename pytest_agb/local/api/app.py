@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_agb.local.api.throttle import Throttle
     from pytest_agb.local.contexts.store import ContextStore
     from pytest_agb.local.sessions.registry import Sessions
+    from pytest_agb.secret import Secret
 
 #: Of paths that say themselves what they are not called with.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -35,7 +36,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 def make(
     live: Sessions,
     contexts: ContextStore,
-    api_key: str,
+    api_key: Secret,
     *,
     throttle: Throttle | None = None,
     link_route: bool = False,

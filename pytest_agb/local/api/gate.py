@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from pytest_agb.local.api.throttle import Throttle
+    from pytest_agb.secret import Secret
 
 
 class Gate:
     """The middleware before all paths that need the key."""
 
-    def __init__(self, app: ASGIApp, *, api_key: str, throttle: Throttle | None) -> None:
+    def __init__(self, app: ASGIApp, *, api_key: Secret, throttle: Throttle | None) -> None:
         self._app = app
-        self._authorization = f"Bearer {api_key}".encode()
+        self._key = api_key
         self._throttle = throttle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,7 +36,7 @@ class Gate:
 
     def _refusal(self, headers: Headers) -> Reply | None:
         given = headers.get("authorization", "").encode("utf-8", "replace")
-        if not hmac.compare_digest(given, self._authorization):
+        if not hmac.compare_digest(given, f"Bearer {self._key.reveal()}".encode()):
             return failure(401, "InvalidApiKey", "The API key is missing or not the one of this server.")
         if self._throttle is not None and (wait := self._throttle.wait_seconds()):
             # Neither code nor header is documented by the service; these are what gateways of its kind send.

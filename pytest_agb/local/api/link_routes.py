@@ -62,7 +62,7 @@ class LinkControl:
     async def call_tool(self, call: Call) -> Reply:
         """``<linkUrl>/callTool``: of the reply the SDK reads ``data.result``, and of a failure the status."""
         session, token = self._live.get(call.path["session_id"]), call.headers.get("x-access-token", "")
-        if not hmac.compare_digest(token.encode("utf-8", "replace"), session.token.encode()):
+        if not hmac.compare_digest(token.encode("utf-8", "replace"), session.token.reveal().encode()):
             return failure(403, "InvalidAccessToken", "X-Access-Token is missing or not the session's.")
         arguments = json_object(call.body.get("args", {}), "args")
         result = await tool_result(self._live, session.session_id, call.required("tool"), arguments)

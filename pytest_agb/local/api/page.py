@@ -112,7 +112,7 @@ class Page:
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)
         token = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
-        if not _is(token, session.token):
+        if not _is(token, session.token.reveal()):
             return _html("token", HTTPStatus.FORBIDDEN, session=session, wrong=True)
         answer = RedirectResponse(_link(session), HTTPStatus.SEE_OTHER, headers=_HEADERS)
         answer.set_cookie(
@@ -211,7 +211,7 @@ def _cookie(session: Session) -> str:
 
 def _half(session: Session, where: str) -> str:
     """What a browser keeps in the token's place, half of it in the cookie, half in the links."""
-    return hmac.new(session.token.encode(), where.encode(), "sha256").hexdigest()
+    return hmac.new(session.token.reveal().encode(), where.encode(), "sha256").hexdigest()
 
 
 def _is(given: str, expected: str) -> bool:

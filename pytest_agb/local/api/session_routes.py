@@ -191,7 +191,7 @@ def _description(session: Session, call: Call) -> dict[str, Any]:
         "resourceId": session.resource_id,
         "resourceUrl": page.url(call.base_url, session, secrets.token_hex(8)),
         "wsUrl": call.base_url.replace("http", "ws", 1) + STREAM_PATH + session.session_id,
-        "token": session.token,
+        "token": session.token.reveal(),
     }
 
 

@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, Response
 from pytest_agb.local.api.reply import Reply, failure
 from pytest_agb.local.contexts.files import ContextFileError, ContextFileNotFoundError, clean
 from pytest_agb.local.contexts.store import ContextNotFoundError
+from pytest_agb.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ class SignedUrls:
     def __init__(self, contexts: ContextStore, *, clock: Callable[[], float] = time.time) -> None:
         self._contexts = contexts
         self._clock = clock
-        self._secret = secrets.token_bytes(32)
+        self._secret = Secret(secrets.token_hex(32))
 
     def make(self, base_url: str, method: str, context_id: str, path: str) -> tuple[str, int]:
         """Return a URL for ``PUT`` or ``GET`` of a file, and the Unix time at which it expires, in seconds.
@@ -53,7 +54,8 @@ class SignedUrls:
 
     def _sign(self, method: str, query: Mapping[str, str]) -> str:
         named = "\n".join(query.get(name, "") for name in ("expires", "contextId", "filePath"))
-        return hmac.new(self._secret, f"{method}\n{named}".encode(), hashlib.sha256).hexdigest()
+        text = f"{method}\n{named}".encode()
+        return hmac.new(self._secret.reveal().encode(), text, hashlib.sha256).hexdigest()
 
     async def answer(self, request: Request) -> Response:
         """Take in or give out a file."""

@@ -43,7 +43,7 @@ async def serve(live: Sessions, websocket: WebSocket) -> None:
         session = live.get(websocket.path_params["session_id"])
     except SessionNotFoundError:
         session = None
-    if session is None or not hmac.compare_digest(given, session.token.encode()):
+    if session is None or not hmac.compare_digest(given, session.token.reveal().encode()):
         await websocket.close()  # before it is accepted: HTTP 403
         return
     await websocket.accept()

@@ -183,6 +183,13 @@ class Launcher:
         self._work(Inside(connection, place, alone, out_of_memory))
 
 
+def languages() -> dict[str, str]:
+    """What there is for each language, as sandboxes of this machine find it: a path, or what is missing."""
+    from pytest_agb.local.agent.code.languages import survey
+
+    return survey(_search_path(None))
+
+
 def failure(error: BaseException) -> dict[str, Any]:
     """Return what is told of a launch that failed: in words, and by step and error number (0: none)."""
     if not isinstance(error, OSError):

@@ -21,6 +21,7 @@ from pytest_agb.local import background
 from pytest_agb.local.sessions import tool_schemas
 from pytest_agb.local.sessions.call_log import CallLog
 from pytest_agb.local.sessions.sandbox import SandboxError
+from pytest_agb.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -80,7 +81,7 @@ class Session:
     #: What is done before the sandbox ends, whatever ends it.
     before_end: list[Callable[[], Awaitable[None]]] = field(default_factory=list, repr=False)
     #: Opens what is the session's without the API key.
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    token: Secret = field(default_factory=lambda: Secret(secrets.token_urlsafe(24)))
     #: Stand for the service's own identifiers, which its clients show.
     instance_id: str = field(default_factory=lambda: f"ai-{secrets.token_hex(8)}")
     resource_id: str = field(default_factory=lambda: f"p-{secrets.token_hex(8)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_agb import namespace_signs
@@ -15,9 +16,18 @@ def lines(settings: Settings) -> list[str]:
     """The lines of the header."""
     return [
         f"agb: {_describe_backend(settings)}, image {', '.join(settings.images)}, "
-        f"scope {settings.scope}, run {settings.run_id}",
+        f"scope {settings.scope}, run {settings.run_id}"
+        + (f", CI run {settings.ci_run}" if settings.ci_run else ""),
         *_isolation_notice(settings),
     ]
+
+
+def dotenv_elsewhere(root: Path) -> list[str]:
+    """Name a ``.env`` in pytest's rootdir that is not the working directory's, which alone is read."""
+    path = root / ".env"
+    if not path.is_file() or Path.cwd() == root:
+        return []
+    return [f"agb: {path} is not read, only a .env in the working directory is"]
 
 
 def _describe_backend(settings: Settings) -> str:

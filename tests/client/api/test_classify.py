@@ -30,7 +30,7 @@ from pytest_agb import (
 )
 from pytest_agb.client.api import direct_link, endpoints, own_words
 from pytest_agb.client.api.messages import Request, read_answer, redact
-from pytest_agb.client.secret import Secret
+from pytest_agb.secret import Secret
 
 CREATE = endpoints.create_session(IMAGE, {}, 60, None)
 STATUS = endpoints.get_status("session-1")
@@ -248,7 +248,7 @@ def test_only_whole_words_are_taken_out(quoted: list[str], left: str) -> None:
 def test_a_key_of_few_letters_changes_no_verdict(key: str) -> None:
     """Masking comes after judging; and what was judged is masked."""
     for request, status, code, words, kind in (row.values for row in TABLE):
-        error = judged(request, status, code, words, hide=lambda value: redact(value, key, "K"))
+        error = judged(request, status, code, words, hide=lambda value: redact(value, Secret(key), "K"))
 
         assert type(error) is kind, (status, code, words)
         assert words.replace(key, "[K]") in error.message
@@ -257,7 +257,7 @@ def test_a_key_of_few_letters_changes_no_verdict(key: str) -> None:
 
 def test_a_masked_key_is_no_word() -> None:
     """``[API key]`` stands where it was: that is our word and not the service's."""
-    error = judged(STATUS, 400, "", "ako-1 says no", hide=lambda value: redact(value, "ako-1"))
+    error = judged(STATUS, 400, "", "ako-1 says no", hide=lambda value: redact(value, Secret("ako-1")))
 
     assert error.message.endswith("[API key] says no")
     assert type(error) is RefusedError

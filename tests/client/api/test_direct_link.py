@@ -12,7 +12,7 @@ from support.standin import IMAGE, StandIn, ToolError
 from pytest_agb import AGB, CreateSessionParams, NotFoundError, PermissionDeniedError, Session
 from pytest_agb import ToolError as ClientToolError
 from pytest_agb.client.api.messages import Answer
-from pytest_agb.client.secret import Secret
+from pytest_agb.secret import Secret
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 import traceback
@@ -71,6 +72,24 @@ def say(connection: ServerConnection, request: dict[str, Any], **data: Any) -> N
 
 def run(session: Session) -> CodeExecutionResult:
     return session.code.run("1 + 1", "py", timeout_s=7, stream_beta=True)
+
+
+def test_the_token_is_in_no_log_and_no_error(
+    streamer: Streamer, session: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="websockets.client")
+    streamer.answer = lambda connection, request: connection.close(1011, f"I was given {TOKEN}"[:120])
+
+    result = run(session)
+
+    # The service of this test has the library's other end, and speaks of what came.
+    records = [record for record in caplog.records if record.name != "websockets.server"]
+    logged = "\n".join(record.getMessage() for record in records)
+    assert "> x-access-token: [token]" in logged.lower()
+    assert {record.module for record in records} >= {"client", "protocol"}  # and not ours
+    assert "I was given [token]" in result.error_message
+    assert TOKEN not in logged + f"{result.error} {vars(result.error)}"
 
 
 def test_the_request_is_the_official_sdks(streamer: Streamer, session: Session) -> None:

@@ -16,6 +16,7 @@ from pytest_agb.local.contexts.files import ContextFileError, ContextFileNotFoun
 from pytest_agb.local.contexts.policy import SyncPolicy
 from pytest_agb.local.contexts.store import ContextStore
 from pytest_agb.local.contexts.sync import DOWNLOAD, Binding, SessionContexts
+from pytest_agb.secret import Secret
 
 
 class Broken:
@@ -35,7 +36,7 @@ def contexts(tmp_path: Path) -> Any:
 
 
 def test_a_handler_that_dies_is_told_and_not_hidden(contexts: ContextStore) -> None:
-    served = app.make(Broken(), contexts, "key")  # type: ignore[arg-type]
+    served = app.make(Broken(), contexts, Secret("key"))  # type: ignore[arg-type]
 
     async def answer(*, raising: bool) -> httpx.Response:
         transport = httpx.ASGITransport(served, raise_app_exceptions=raising)

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from support.local_server import IMAGE, Api, Sandbox, Server
+from support.local_server import IMAGE, Api, Sandbox
 
 
 @pytest.mark.parametrize("key", [None, "", "Bearer", "Bearer wrong", "Bearer wröng", "Basic eDp5"])
@@ -210,11 +210,3 @@ def test_labels_in_a_query_may_have_plus_signs_for_blanks(sandbox: Sandbox) -> N
     assert sandbox.api.http.post(url, json={}).json()["success"]
     answer = sandbox.api.http.get("/sdk/GetLabel", params={"sessionId": sandbox.session_id}).json()
     assert json.loads(answer["data"]["labels"]) == {"a": "b c"}
-
-
-def test_the_config_does_not_show_its_key(server: Server) -> None:
-    from pathlib import Path
-
-    from pytest_agb.local.server import ServerConfig
-
-    assert "secret" not in repr(ServerConfig(api_key="secret", isolation="none", data_directory=Path()))

@@ -15,6 +15,7 @@ from support.local_server import IMAGE, Api, Server, command, environment, servi
 from pytest_agb import AGB, CreateSessionParams, QuotaError
 from pytest_agb.local.api.throttle import Throttle
 from pytest_agb.local.server import ServerConfig
+from pytest_agb.secret import Secret
 
 ClientOf = Callable[[Server], Any]
 
@@ -32,7 +33,7 @@ def is_gone(session: Any) -> bool:
 
 
 def test_the_defaults_are_the_services(tmp_path: Any) -> None:
-    rules = ServerConfig(api_key="k", isolation="none", data_directory=tmp_path).rules
+    rules = ServerConfig(api_key=Secret("k"), isolation="none", data_directory=tmp_path).rules
     assert (rules.default_idle_seconds, rules.maximum_lifetime_seconds) == (300, 1800)
     assert (rules.maximum_sessions, rules.release_seconds) == (None, 0)
 

@@ -45,6 +45,39 @@ def test_a_key_in_dotenv_counts(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().stdout.fnmatch_lines(["agb: cloud https://127.0.0.1:1, *"])
 
 
+def test_the_header_names_the_ci_run_and_a_dotenv_that_is_not_read(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pytester.path / ".env").write_text("AGB_API_KEY=ako-1\n")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_RUN_ID", "7")
+    monkeypatch.chdir(pytester.mkdir("below"))
+
+    result = pytester.run(sys.executable, "-m", "pytest")
+
+    result.stdout.fnmatch_lines(
+        [
+            "agb: local sandboxes, *, CI run github-7-1",
+            f"agb: {pytester.path}/.env is not read, only a .env in the working directory is",
+        ]
+    )
+
+
+def test_a_dotenv_that_diverts_the_key_is_a_usage_error(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pytester.path / ".env").write_text("AGB_ENDPOINT=https://stranger.invalid\n")
+    monkeypatch.setenv("AGB_API_KEY", "ako-do-not-show")
+
+    result = pytester.run(sys.executable, "-m", "pytest")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: the API key comes from the environment, and AGB_ENDPOINT from .env in the *"]
+    )
+    assert "ako-do-not-show" not in result.stdout.str() + result.stderr.str()
+
+
 def test_without_isolation_the_header_says_so(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--agb-local-isolation=none")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from dataclasses import dataclass
 
 from pytest_agb.local.agent.code import python
@@ -64,6 +65,17 @@ _PROGRAMS = {
     ),
     "r": Program("R", ("Rscript",), "r-base-core", _driver("driver.R"), ("--vanilla", "-e", "{source}")),
 }  # fmt: skip
+
+
+def survey(search_path: str) -> dict[str, str]:
+    """What there is for each language: the path of its interpreter, or what is missing, in words."""
+    found = {"python": sys.executable}
+    for language, program in _PROGRAMS.items():
+        try:
+            found[language] = program.found(search_path)
+        except LanguageMissingError as error:
+            found[language] = str(error)
+    return found
 
 
 @dataclass(frozen=True)
