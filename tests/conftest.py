@@ -45,7 +45,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(_LEFT_OUT):
             monkeypatch.delenv(name)
     # httpx brings anyio, and that a plugin whose import takes as long as pytest's own, in each run of a test.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio")
+    # On a machine that is busy with other tests, a session may not be seen gone within a second.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio -o agb_end_timeout=30")
 
 
 @pytest.fixture
@@ -105,6 +106,7 @@ def settings(service: StandIn, temp_directory: Path) -> Settings:
         endpoint=service.endpoint,
         timeout_seconds=10.0,
         api_key=service.api_key,
+        end_timeout=30,
     )
 
 

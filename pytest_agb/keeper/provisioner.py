@@ -120,7 +120,8 @@ class Provisioner:
         # A lost session counts until it is found or given up, also when nobody waits for it any more.
         forgotten = states[SlotState.LOST] - len(self._lost)
         ending = states[SlotState.DELETING] + forgotten
-        if not self._capacity.felt:  # the account's own count may well go on until a session is gone
+        # The account's own count may well go on until a session is gone; a ceiling that was asked for does.
+        if not self._capacity.felt and settings.max_sessions is None:
             ending -= sum(slot.accepted for slot in slots if slot.state is SlotState.DELETING)
         depth = 0 if self._capacity.felt or self._unused() else self._depth()
         return plan.Situation(

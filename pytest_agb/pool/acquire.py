@@ -117,10 +117,10 @@ class Acquisition:
         no_room = self._state.facts.get(Fact.NO_ROOM)
         if no_room:
             return f"the service has no room: {no_room}"
-        held = len(self._held())
-        most = self._settings.max_sessions
-        if most is not None and held >= most:
-            return f"{held} of {most} sessions are in use"
+        held, most = len(self._held()), self._settings.max_sessions
+        ending = sum(slot.state is SlotState.DELETING for slot in self._state.slots.left())
+        if most is not None and held + ending >= most:
+            return f"{held} of {most} sessions are in use" + (f", {ending} being deleted" if ending else "")
         return "one is being created"
 
     def _holders(self) -> str:

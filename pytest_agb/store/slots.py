@@ -285,6 +285,10 @@ class SlotTable:
         )
         return {row[0] for row in rows}
 
+    def known(self) -> set[str]:
+        """The IDs of all sessions that slots have or once had."""
+        return {row[0] for row in self._database.fetch("SELECT session_id FROM slots") if row[0] is not None}
+
     def had(self, session_id: str) -> bool:
         """Whether any slot has, or once had, a session of this ID."""
         return bool(self._database.fetch("SELECT 1 FROM slots WHERE session_id = ? LIMIT 1", (session_id,)))

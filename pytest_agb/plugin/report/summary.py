@@ -31,8 +31,9 @@ class SummaryReport:
 
 
 def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[str]:
-    """Say what became of the run's sessions: one line, and one for each that may be left.
+    """Say what became of the run's sessions: one line, and one for each that is left or may be there.
 
+    *Deleted* were seen gone; *released* are those whose release was accepted; *unanswered* are creates.
     With ``-vv`` also how many were created ahead of demand, and why.
     """
     sweep = f"pytest-agb sweep --run {settings.run_id}"
@@ -41,8 +42,8 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
             f"agb: what became of the run's sessions is not known: {summary.unknown}",
             f"agb: to delete what may be left: {sweep}",
         ]
-    left = {slot.session_id or f"of slot {slot.slot}": slot.note or slot.state.value for slot in summary.left}
-    left.update({found: "still listed by the service" for found in summary.listed or () if found not in left})
+    left = {slot.session_id or "": slot.note or slot.state.value for slot in summary.left}
+    left.update({found: "still listed by the service" for found in summary.listed or ()})
     facts = _facts(summary, len(left), settings)
     said = [f"agb: {', '.join(facts)}"]
     if verbosity >= 2 and summary.depth:
@@ -52,19 +53,29 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
         became = "died too often and was not started again" if given_up else "failed and was replaced"
         said.append(f"agb: the keeper {became}; its log ends with:\n{summary.keeper_log or 'nothing'}")
     said += [f"agb: session {name} is kept: {why}" for name, why in summary.kept.items()]
-    said += [f"agb: session {name} may be left: {note}" for name, note in left.items()]
-    if left or summary.kept:
-        what = " and ".join([*["kept"] * bool(summary.kept), *["left"] * bool(left)])
-        life = f" (without a call each ends after {settings.idle_timeout} s)" if left else ""
-        said.append(f"agb: to delete what is {what}: {sweep}{life}")
+    said += [f"agb: session {name} is left: {note}" for name, note in left.items()]
+    said += [
+        f"agb: a session of slot {slot.slot} may be there: {slot.note or 'its create is under way'}"
+        for slot in summary.unanswered
+    ]
+    perhaps = left or summary.unanswered
+    if perhaps or summary.kept:
+        what = [*["is kept"] * bool(summary.kept), *["is left"] * bool(left)]
+        what += ["may be there"] * bool(summary.unanswered)
+        life = f" (without a call each ends after {settings.idle_timeout} s)" if perhaps else ""
+        said.append(f"agb: to delete what {' or '.join(what)}: {sweep}{life}")
     said += [f"agb: {note}" for note in summary.notes]
     return said
 
 
 def _facts(summary: Summary, left: int, settings: Settings) -> Iterator[str]:
-    if summary.created or summary.left or not summary.elsewhere:
+    if summary.created or summary.unanswered or not summary.elsewhere:
         yield f"{sessions(summary.created)} created" + (" on this host" if summary.elsewhere else "")
         yield f"{summary.deleted} deleted"
+        if summary.released:
+            yield f"{len(summary.released)} released"
+        if summary.unanswered:
+            yield f"{len(summary.unanswered)} unanswered"
     if summary.elsewhere:
         yield "remote workers had sessions of their own"
     if not summary.elsewhere or (settings.outlives_run and summary.listed is not None):
