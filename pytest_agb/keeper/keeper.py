@@ -7,7 +7,6 @@ everything is, and then the keeper leaves.
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -56,7 +55,7 @@ class Keeper:
         settings: Settings,
         *,
         durations: KeeperSettings | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         others: members.Others | None = None,
         executors: tuple[Executor, Executor] | None = None,
         agb: Callable[[], AGB | None] | None = None,
@@ -68,9 +67,9 @@ class Keeper:
         self._run = run
         self._settings = settings
         self._durations = durations or KeeperSettings()
-        self._clock = clock
         self.member = members.Member(run / "members", members.Role.KEEPER)
         self._state = State(run, settings, clock=clock)
+        self._clock = clock = self._state.clock
         self._clients: dict[str, AGB] = {}
         self._other_members = others or members.Others(run / "members", self.member.name)
         creates, calls = executors or (

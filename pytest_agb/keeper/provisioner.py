@@ -21,6 +21,7 @@ from pytest_agb.store import error_text, session_spec
 from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState
 from pytest_agb.store.state import usable_seconds
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -182,8 +183,9 @@ class Provisioner:
             idle_timeout=params.idle_timeout_seconds,
             created_at=began,
             expires_at=expires,
+            ahead=(ahead := wall_seconds() - began),
         )
-        labels = RunLabels.of_slot(self._settings, slot, began, expires).write()
+        labels = RunLabels.of_slot(self._settings, slot, began + ahead, expires + ahead).write()
         agb = self._agb()
 
         def call() -> SessionResult:

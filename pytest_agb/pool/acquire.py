@@ -10,7 +10,6 @@ from pytest_agb.run.members import Name
 from pytest_agb.store import error_text, session_spec
 from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState
-from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +123,7 @@ class Acquisition:
         return "one is being created"
 
     def _holders(self) -> str:
-        now = wall_seconds()
+        now = self._state.clock()
         held = [
             f"{slot.session_id} by {Name.parse(slot.member).shown} for {now - slot.leased_at:.0f} s"
             + (f" ({slot.user})" if slot.user else "")

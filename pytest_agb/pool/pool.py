@@ -23,7 +23,6 @@ from pytest_agb.run.members import Role
 from pytest_agb.store import session_spec
 from pytest_agb.store.database import StateError
 from pytest_agb.store.slots import IllegalTransitionError
-from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,13 +37,10 @@ _TRUSTED_SECONDS = 10.0
 class Pool:
     """The sessions of a run, as one process of it sees them."""
 
-    def __init__(
-        self, settings: Settings, *, title: str = "", clock: Callable[[], float] = wall_seconds
-    ) -> None:
+    def __init__(self, settings: Settings, *, title: str = "") -> None:
         """``title`` names this process to people who wait for what it holds."""
         self._settings = settings
         self._title = title
-        self._clock = clock
         self._own: JoinedRun | None = None
         self._joining = threading.Lock()
         #: What went wrong in `join`.
@@ -133,7 +129,7 @@ class Pool:
 
     def age_seconds(self, lease: Lease) -> float:
         """How old a lease's session is, at the most."""
-        return self._clock() - lease.created_at
+        return self._process().state.clock() - lease.created_at
 
     def why_dead(self, lease: Lease) -> str:
         """Why a lease's session can't be used any more, by its own calls or the keeper's; empty if it can."""
@@ -208,7 +204,8 @@ class Pool:
 
     def _lease(self, process: JoinedRun, slot: Slot, params: CreateSessionParams) -> Lease:
         assert slot.session_id is not None
-        labels = RunLabels.of_slot(self._settings, slot.slot, slot.created_at, slot.expires_at)
+        created, expires = slot.created_at + slot.ahead, slot.expires_at + slot.ahead
+        labels = RunLabels.of_slot(self._settings, slot.slot, created, expires)
         session = WatchedSession(
             process.client(),
             slot.session_id,
@@ -228,7 +225,7 @@ class Pool:
 
     def _answers(self, process: JoinedRun, slot: Slot, lease: Lease) -> bool:
         """Whether a reused session is there; if it is not, it is given up."""
-        if self._clock() - slot.answered_at <= _TRUSTED_SECONDS:
+        if process.state.clock() - slot.answered_at <= _TRUSTED_SECONDS:
             return True
         alive = lease.session.keep_alive()
         if alive.success:

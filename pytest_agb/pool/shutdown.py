@@ -1,4 +1,4 @@
-"""The end of a run: wait until the service has accepted every release, and see what became of each session."""
+"""The end of a run: wait until the service has accepted each release, and see what became of all sessions."""
 
 from __future__ import annotations
 

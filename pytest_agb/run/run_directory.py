@@ -25,6 +25,8 @@ import stat
 import tempfile
 from pathlib import Path
 
+from pytest_agb import real
+
 #: The names in the directory that are no run's, or begin as none can: a run ID has no underscore.
 ENDED = "ended_"
 SET_ASIDE = "set-aside_"
@@ -87,8 +89,7 @@ def exists(run_id: str, temp: str = "") -> bool:
 
 def place(temp: str = "") -> str:
     """Name the user's directory on this host as no other host's is named, though that has the same path."""
-    boot = Path("/proc/sys/kernel/random/boot_id")  # of Linux: names of hosts are not unique
-    return f"{os.uname().nodename} {boot.read_text().strip() if boot.exists() else ''} {base(temp)}"
+    return f"{os.uname().nodename} {real.boot_id()} {base(temp)}"  # names of hosts are not unique
 
 
 def make_base(temp: str = "") -> Path:

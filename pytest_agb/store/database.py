@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _BUSY_SECONDS = 30.0
 
 #: Of the schema: another version of this plugin may have left a run behind.
-_VERSION = 5
+_VERSION = 6
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots (
@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS slots (
     request_id TEXT NOT NULL DEFAULT '',
     idle_timeout INTEGER NOT NULL,
     created_at REAL NOT NULL,
-    expires_at INTEGER NOT NULL,
+    expires_at REAL NOT NULL,
+    ahead REAL NOT NULL DEFAULT 0,
     answered_at REAL NOT NULL DEFAULT 0,
     idle_since REAL NOT NULL DEFAULT 0,
     leased_at REAL NOT NULL DEFAULT 0,

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
@@ -144,7 +145,9 @@ def nothing_to_keep(temp_directory: Path) -> bool:
     for path in temp_directory.glob("pytest-agb-*/run-*/slots.sqlite3"):
         try:
             with closing(Database(path)) as database:
-                if any(slot.state is not SlotState.LOST for slot in SlotTable(database).left()):
+                if any(
+                    slot.state is not SlotState.LOST for slot in SlotTable(database, clock=time.time).left()
+                ):
                     return False
         except StateError:
             return False  # it is being removed at this moment: look again

@@ -43,7 +43,7 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
             f"agb: to delete what may be left: {sweep}",
         ]
     left = {slot.session_id or "": slot.note or slot.state.value for slot in summary.left}
-    left.update({found: "still listed by the service" for found in summary.listed or ()})
+    left.update(dict.fromkeys(summary.listed or (), "still listed by the service"))
     facts = _facts(summary, len(left), settings)
     said = [f"agb: {', '.join(facts)}"]
     if verbosity >= 2 and summary.depth:
