@@ -23,6 +23,11 @@ def boot_seconds(*, _read: Callable[[int], float] = time.clock_gettime, _clock: 
     return _read(_clock)
 
 
+def awake_seconds(*, _read: Callable[[int], float] = time.clock_gettime) -> float:
+    """Seconds since some moment, the same in all processes of a host, those that it slept left out."""
+    return _read(time.CLOCK_MONOTONIC)
+
+
 def boot_id() -> str:
     """Which boot of the host `boot_seconds` counts from; empty where the system does not say."""
     try:

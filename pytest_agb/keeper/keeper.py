@@ -55,6 +55,7 @@ class Keeper:
         settings: Settings,
         *,
         durations: KeeperSettings | None = None,
+        beat: Callable[[bool], None] = lambda from_memory: None,
         clock: Callable[[], float] | None = None,
         others: members.Others | None = None,
         executors: tuple[Executor, Executor] | None = None,
@@ -62,7 +63,8 @@ class Keeper:
     ) -> None:
         """Become a member of the run in the directory ``run``.
 
-        What follows ``durations`` is for simulations: of time, other members, threads and the service.
+        ``beat`` shows others that it goes on, and whether from memory. What follows that is for simulations: of
+        time, other members, threads and the service.
         """
         self._run = run
         self._settings = settings
@@ -70,6 +72,7 @@ class Keeper:
         self.member = members.Member(run / "members", members.Role.KEEPER)
         self._state = State(run, settings, clock=clock)
         self._clock = clock = self._state.clock
+        self._beat = beat
         self._clients: dict[str, AGB] = {}
         self._other_members = others or members.Others(run / "members", self.member.name)
         creates, calls = executors or (
@@ -142,6 +145,7 @@ class Keeper:
         return True
 
     def _look_who_lives(self) -> None:
+        self._beat(False)
         self._others = self._other_members.any()
         self._users = self._others and self._other_members.any(users_only=True)
         self._look_at_the_server()

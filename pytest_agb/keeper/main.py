@@ -25,12 +25,12 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
         signal.signal(number, signal.SIG_IGN)
     run = Path(payload["run"])
     place = keeper_process.place(run)
-    place.live()
+    beat = place.live()
     durations = KeeperSettings()
     if payload["linger_seconds"] is not None:
         durations = replace(durations, linger_seconds=payload["linger_seconds"])
     settings = Settings.from_wire(payload["settings"])
-    keeper = Keeper(run, settings, durations=durations)
+    keeper = Keeper(run, settings, durations=durations, beat=beat)
     place.ready({})
     report({})
     if run == run_directory.path(settings.run_id):  # else it is an earlier run's keeper itself

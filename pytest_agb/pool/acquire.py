@@ -31,7 +31,7 @@ class Acquisition:
         process: JoinedRun,
         settings: Settings,
         wanted: str,
-        on_wait: Callable[[float, str], None],
+        on_wait: Callable[[float, str, bool], None],
     ) -> None:
         self._process = process
         self._settings = settings
@@ -88,7 +88,8 @@ class Acquisition:
             if now >= next_look:
                 next_look = now + _LOOK_SECONDS
                 self._process.ensure_keeper()
-                self._on_wait(now - began, self._what_for())
+                standstill = self._process.keeper().standstill()
+                self._on_wait(now - began, standstill or self._what_for(), bool(standstill))
             if now - began > self._settings.wait_timeout:
                 raise self._timeout()
             real.sleep(_POLL_SECONDS)
@@ -134,6 +135,7 @@ class Acquisition:
     def _timeout(self) -> AGBTimeoutError:
         waited = self._settings.wait_timeout
         return AGBTimeoutError(
-            f"no session was free within {waited:g} s (agb_wait_timeout): {self._what_for()}",
+            f"no session was free within {waited:g} s (agb_wait_timeout): "
+            f"{self._process.keeper().standstill() or self._what_for()}",
             hint=f"Sessions in use: {self._holders()}",
         )

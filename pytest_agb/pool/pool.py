@@ -67,7 +67,7 @@ class Pool:
         *,
         user: str = "",
         unit: str = "",
-        on_wait: Callable[[float, str], None] = lambda seconds, why: None,
+        on_wait: Callable[[float, str, bool], None] = lambda seconds, why, alarming: None,
     ) -> Lease:
         """Lease a session made by ``params``, labelled so that it can be found whatever happens.
 
@@ -75,7 +75,8 @@ class Pool:
             params: What it is to be like.
             user: What it is for, a test's node ID: shown to others who wait.
             unit: Which of the units to come this is, see `expect`.
-            on_wait: Called now and then while there is none, with the seconds so far and what it waits for.
+            on_wait: Called now and then while there is none, with the seconds so far, what it waits for, and
+                whether people should learn of that at once.
 
         Raises:
             AGBError: it can't be had. A wrong key and an unknown image are remembered for the whole run.

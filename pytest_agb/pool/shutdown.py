@@ -55,6 +55,8 @@ class Summary:
     keeper_log: str = ""
     #: Whether the keeper died so often that it was not started again: nobody deletes what is left.
     keeper_given_up: bool = False
+    #: That the keeper is stopped, and how it goes on; empty if it is not.
+    keeper_still: str = ""
     #: Why the run's state can't be read, so that nothing else here says anything; empty where it can.
     unknown: str = ""
     #: Whether remote workers had sessions too, which only the listing tells anything of.
@@ -139,6 +141,7 @@ def _sum_up(process: JoinedRun, settings: Settings, progress: Callable[[int], No
         times=tuple(json.loads(times)) if times else None,
         keeper_log=keeper.log_tail(),
         keeper_given_up=keeper.given_up(),
+        keeper_still=keeper.standstill(),
         notes=tuple(aside.take_notes(settings.temp_directory)),
     )
 
@@ -150,6 +153,8 @@ def _wait(process: JoinedRun, progress: Callable[[int], None], end_timeout: floa
     try:
         while left := [slot for slot in process.state.slots.left() if slot.state is not SlotState.LOST]:
             process.ensure_keeper()
+            if process.keeper().standstill():
+                return "the keeper stands still"
             progress(len(left))
             open = [slot for slot in left if not slot.accepted]
             if open and all(slot.trouble is not Trouble.NONE for slot in open):

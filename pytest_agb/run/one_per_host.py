@@ -9,11 +9,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from pytest_agb import real
 from pytest_agb.run import detach, members, run_directory
+from pytest_agb.run.pulse import Pulse
 from pytest_agb.run.restart_limit import RESTART_SECONDS, RESTARTS, RestartLimit
 
 if TYPE_CHECKING:
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Seconds that one may take to be ready; on an idle machine it takes a fraction of one.
 _START_SECONDS = 60.0
+#: Seconds that one may take to leave before the next takes its place, and those between two looks.
+_LEAVE_SECONDS = 20.0
+_POLL_SECONDS = 0.02
 
 
 class RestartLimitError(detach.DetachError):
@@ -105,10 +111,48 @@ class OnePerHost:
         self._restarts.count()
         self._report.unlink()
 
-    def live(self) -> None:
-        """Be it: hold the lock until this process ends. Only one process can."""
+    def standstill(self) -> str:
+        """Say that it is stopped, and how it goes on; empty if it is not."""
+        pulse = Pulse.read(self._alive)
+        still = pulse.still_seconds() if pulse and members.is_locked(self._alive) else 0.0
+        if pulse is None or not still:
+            return ""
+        return (
+            f"the run's {self._name} (process {pulse.pid}) has stood still for {still:.0f} s, stopped by a "
+            f"signal, a debugger or a frozen cgroup; after a signal kill -CONT {pulse.pid} lets it go on"
+        )
+
+    def goes_on_from_memory(self) -> bool:
+        """Whether it lives and can't use the run's tables."""
+        pulse = Pulse.read(self._alive)
+        return pulse is not None and pulse.from_memory and members.is_locked(self._alive)
+
+    def live(self) -> Callable[[bool], None]:
+        """Be it: hold the lock until this process ends. Only one process can.
+
+        Returns:
+            Shows others that it goes on; to be called every second at least, once it is called. The argument
+            says whether it does without the run's tables.
+
+        Raises:
+            TimeoutError: another one lives, and does not leave.
+        """
         descriptor = os.open(self._alive, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        end = real.boot_seconds() + _LEAVE_SECONDS
+        while True:
+            try:
+                fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except (BlockingIOError, PermissionError):
+                if real.boot_seconds() > end:
+                    raise TimeoutError(f"another {self._name} of the run lives, and is not ready") from None
+                real.sleep(_POLL_SECONDS)
+
+        def beat(from_memory: bool) -> None:
+            with suppress(OSError):  # nobody sees it, then
+                Pulse.beat(descriptor, from_memory=from_memory)
+
+        return beat
 
     def leave(self) -> None:
         """Say that its end is no death, while it still holds the lock."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.suite import Suite
 
 from pytest_agb.labels import CREATED
-from support.suite import Suite
 
 SITE = """
 import functools, sqlite3, time

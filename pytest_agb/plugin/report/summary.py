@@ -52,6 +52,8 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
         given_up = summary.keeper_given_up
         became = "died too often and was not started again" if given_up else "failed and was replaced"
         said.append(f"agb: the keeper {became}; its log ends with:\n{summary.keeper_log or 'nothing'}")
+    if summary.keeper_still:
+        said.append(f"agb: {summary.keeper_still}")
     said += [f"agb: session {name} is kept: {why}" for name, why in summary.kept.items()]
     said += [f"agb: session {name} is left: {note}" for name, note in left.items()]
     said += [
@@ -84,5 +86,7 @@ def _facts(summary: Summary, left: int, settings: Settings) -> Iterator[str]:
     if summary.listed is None:
         yield "the service could not be asked whether any is left"
     if summary.stopped:
-        rest = "nothing deletes it" if summary.keeper_given_up else "it is deleted in the background"
+        rest = "it is deleted in the background"
+        if summary.keeper_given_up or summary.keeper_still:
+            rest = "nothing deletes it" + (" until the keeper goes on" if summary.keeper_still else "")
         yield f"did not wait for the rest ({summary.stopped}); {rest}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from pytest_agb import real
@@ -30,7 +31,7 @@ class WaitLine:
 
     def __enter__(self) -> Self:
         self._began = real.boot_seconds()
-        self._shown = False
+        self._shown = self._alarmed = False
         return self
 
     def __exit__(
@@ -42,14 +43,18 @@ class WaitLine:
                 "setup", "agb", f"waited {seconds:.1f} s for a session: {self._why}"
             )
 
-    def show(self, seconds: float, why: str) -> None:
-        """Show that the test has waited for ``seconds``, and ``why``."""
+    def show(self, seconds: float, why: str, alarming: bool) -> None:
+        """Show that the test has waited for ``seconds``, and ``why``; at once where that is ``alarming``."""
         self._why = why
+        if self._alarmed if alarming else self._shown or seconds < _QUIET_SECONDS:
+            return
+        self._shown, self._alarmed = True, alarming
+        line = f"agb: {self.test} waits for a session: {why}"
         reporter: pytest.TerminalReporter | None
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if self._shown or seconds < _QUIET_SECONDS or reporter is None:
-            return
-        self._shown = True
         with uncaptured(self._config):
-            reporter.ensure_newline()
-            reporter.write_line(f"agb: {self.test} waits for a session: {why}")
+            if reporter is not None:
+                reporter.ensure_newline()
+                reporter.write_line(line)
+            elif alarming:  # an xdist worker has nothing else that people see before its test has ended
+                print(line, file=sys.stderr, flush=True)
