@@ -123,10 +123,13 @@ class Pool:
             self._process().state.slots.keep(lease.slot, test)
 
     def kept(self) -> list[tuple[str, str]]:
-        """The sessions that are kept on this host, each with what for."""
-        if not self._joined():
-            return []
-        return [(slot.session_id or "", slot.why_kept()) for slot in self._process().state.slots.kept()]
+        """The sessions that are kept on this host, each with what for; none where the state can't be read."""
+        with suppress(StateError):  # which the end of the run tells
+            if self.joined:
+                return [
+                    (slot.session_id or "", slot.why_kept()) for slot in self._process().state.slots.kept()
+                ]
+        return []
 
     def age_seconds(self, lease: Lease) -> float:
         """How old a lease's session is, at the most."""
@@ -135,7 +138,7 @@ class Pool:
     def why_dead(self, lease: Lease) -> str:
         """Why a lease's session can't be used any more, by its own calls or the keeper's; empty if it can."""
         with suppress(StateError):  # who gives it back is told
-            if lease.to_end and self._joined():
+            if lease.to_end and self.joined:
                 return self._process().state.slots.why_dead(lease.slot)
         return ""
 
@@ -143,7 +146,7 @@ class Pool:
         with suppress(
             StateError
         ):  # whoever made the call has an error, and who asks next is told of this one
-            if self._joined():
+            if self.joined:
                 self._process().state.slots.died(slot, why)
 
     def agb(self) -> AGB:
@@ -169,24 +172,26 @@ class Pool:
     def soon(self, unit: str) -> None:
         """This process will come to ``unit`` next. Nobody need know once it has left the run."""
         with suppress(StateError):  # a hint; whoever asks for a session is told
-            if self._joined():
+            if self.joined:
                 self._process().state.upcoming.soon(unit)
 
     def done(self, unit: str) -> None:
         """Nobody will ask for a session for ``unit`` any more."""
         with suppress(StateError):  # as above
-            if self._joined():
+            if self.joined:
                 self._process().state.upcoming.done(unit)
 
     # ---- this process ------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Leave the run; the keeper deletes whatever of this process is left."""
-        if self._own is not None and self._joined():
+        if self._own is not None and self.joined:
             self._own.leave()
             self._own = None
 
-    def _joined(self) -> bool:
+    @property
+    def joined(self) -> bool:
+        """Whether this process has joined the run."""
         return self._own is not None and self._own.pid == real.pid()
 
     def _process(self) -> JoinedRun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -70,20 +71,27 @@ def drain(
     progress: Callable[[int], None],
     *,
     elsewhere: bool = False,
+    used: bool = False,
     kept: Mapping[str, str] | None = None,
 ) -> Summary | None:
     """Wait until the service has accepted the release of all sessions and, for a while, until they are gone.
 
     ``progress`` is told how many are not.
 
-    With ``elsewhere`` remote workers had sessions too: wait until the service lists none of the run but what
-    they have ``kept``, session IDs and what for.
+    With ``used`` it is known that the run had sessions here. With ``elsewhere`` remote workers had some
+    too: wait until the service lists none of the run but what they have ``kept``, session IDs and what for.
 
     Returns:
         What became of the sessions; ``None`` if the run created none.
     """
-    used = run_directory.exists(settings.run_id, settings.temp_directory)
-    here = _drain_here(settings, progress) if used else None
+    here = None
+    if run_directory.exists(settings.run_id, settings.temp_directory):
+        here = _drain_here(settings, progress)
+    elif used and settings.outlives_run:
+        run = run_directory.path(settings.run_id, settings.temp_directory)
+        here = Summary(0, 0, unknown=f"somebody has removed the run's directory {run}")
+    if here is not None and here.unknown and settings.outlives_run and not here.stopped:
+        return _ask_the_service(here, settings, progress, kept or {})
     if not elsewhere:
         return here
     summary = replace(here or Summary(0, 0), elsewhere=True)
@@ -101,6 +109,21 @@ def drain(
     return replace(summary, listed=listed, stopped=stopped, kept=there)
 
 
+def _ask_the_service(
+    summary: Summary, settings: Settings, progress: Callable[[int], None], kept: Mapping[str, str]
+) -> Summary:
+    """What the service lists of a run whose state can't be read; the keeper, if it lives, still deletes."""
+    try:
+        agb = AGB(settings.api_key, settings.endpoint, settings.timeout_seconds)
+    except AGBError:
+        return replace(summary, listed=None)
+    try:
+        listed, stopped = _wait_for_others(agb, settings, progress, kept)
+    finally:
+        agb.close()
+    return replace(summary, listed=listed, stopped=stopped, kept=kept)
+
+
 def _drain_here(settings: Settings, progress: Callable[[int], None]) -> Summary | None:
     try:
         process = JoinedRun(settings, members.Role.REPORTER, begin=False)
@@ -112,7 +135,8 @@ def _drain_here(settings: Settings, progress: Callable[[int], None]) -> Summary 
         try:
             return _sum_up(process, settings, progress)
         finally:
-            keeper_process.report(run_directory.path(settings.run_id, settings.temp_directory))
+            with suppress(OSError):  # then the keeper lingers for a moment
+                keeper_process.report(run_directory.path(settings.run_id, settings.temp_directory))
             process.leave()
     except (OSError, StateError) as error:
         return Summary(0, 0, unknown=str(error))

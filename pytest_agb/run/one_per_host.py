@@ -56,17 +56,19 @@ class OnePerHost:
         self._report = run / f"{name}.json"
         self._starting = run / f"{name}.lock"
         self._restarts = RestartLimit(run / f"{name}.restarts")
+        #: In the process itself: what it has reported.
+        self._said = ""
         #: What it and its libraries print.
         self.log = run / f"{name}.log"
 
     def running(self) -> dict[str, Any] | None:
         """What it reported when it was ready, if it is alive."""
         try:
-            if members.is_locked(self._alive):
+            if self._is_locked():
                 report: dict[str, Any] = json.loads(self._report.read_text())
                 return report
-        except FileNotFoundError:
-            pass  # never started, or starting: the lock around the start decides
+        except (FileNotFoundError, ValueError):
+            pass  # it is starting: the lock around the start decides. Or it was damaged
         return None
 
     def ensure(self, target: str, payload: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
@@ -79,8 +81,10 @@ class OnePerHost:
         report = self.running()
         if report is not None:
             return report
+        if not self._run.is_dir():  # the lock would make it anew, for everybody to look into
+            raise detach.DetachError(f"somebody has removed the run's directory {self._run}")
         with FileLock(self._starting):
-            report = self.running()
+            report = self._settled()
             if report is not None:
                 return report
             if self._report.exists():  # one was ready, and did not leave
@@ -93,6 +97,26 @@ class OnePerHost:
                 temp=run_directory.temp_of(self._run),
                 timeout_seconds=_START_SECONDS,
             )
+
+    def _settled(self) -> dict[str, Any] | None:
+        """As `running`, once one that lives is ready, or has left.
+
+        Raises:
+            pytest_agb.run.detach.DetachError: it does neither.
+        """
+        end = real.boot_seconds() + _LEAVE_SECONDS
+        while (report := self.running()) is None and self._is_locked():
+            if real.boot_seconds() > end:
+                unready = f"the run's {self._name} lives, and does not get ready"
+                raise detach.DetachError(self.standstill() or unready)
+            real.sleep(_POLL_SECONDS)
+        return report
+
+    def _is_locked(self) -> bool:
+        try:
+            return members.is_locked(self._alive)
+        except FileNotFoundError:
+            return False
 
     def given_up(self) -> bool:
         """Whether it died, and is not started again."""
@@ -114,7 +138,7 @@ class OnePerHost:
     def standstill(self) -> str:
         """Say that it is stopped, and how it goes on; empty if it is not."""
         pulse = Pulse.read(self._alive)
-        still = pulse.still_seconds() if pulse and members.is_locked(self._alive) else 0.0
+        still = pulse.still_seconds() if pulse and self._is_locked() else 0.0
         if pulse is None or not still:
             return ""
         return (
@@ -125,7 +149,7 @@ class OnePerHost:
     def goes_on_from_memory(self) -> bool:
         """Whether it lives and can't use the run's tables."""
         pulse = Pulse.read(self._alive)
-        return pulse is not None and pulse.from_memory and members.is_locked(self._alive)
+        return pulse is not None and pulse.from_memory and self._is_locked()
 
     def live(self) -> Callable[[bool], None]:
         """Be it: hold the lock until this process ends. Only one process can.
@@ -151,15 +175,22 @@ class OnePerHost:
         def beat(from_memory: bool) -> None:
             with suppress(OSError):  # nobody sees it, then
                 Pulse.beat(descriptor, from_memory=from_memory)
+                if self._said and not (self._report.exists() and self._report.read_text() == self._said):
+                    self._say()
 
         return beat
 
     def leave(self) -> None:
         """Say that its end is no death, while it still holds the lock."""
+        self._said = ""
         self._report.unlink(missing_ok=True)
 
     def ready(self, report: Mapping[str, Any]) -> None:
-        """Let others find ``report``."""
+        """Let others find ``report``; again, where somebody has removed it, with the next beat."""
+        self._said = json.dumps(dict(report))
+        self._say()
+
+    def _say(self) -> None:
         new = self._report.with_suffix(".new")
-        new.write_text(json.dumps(dict(report)))
+        new.write_text(self._said)
         new.rename(self._report)

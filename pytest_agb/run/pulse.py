@@ -1,7 +1,7 @@
 """The pulse of a background process: it shows that it goes on, and others see when it has stood still.
 
-A process that is stopped (by a signal, a debugger, a frozen cgroup) lives and holds its locks. The pulse is in
-a few bytes at the start of a file, which need no new room on a full disk.
+A process that is stopped (by a signal, a debugger, a frozen cgroup) lives and holds its locks.
+The pulse is in a few bytes at the start of a file, which need no new room on a full disk.
 """
 
 from __future__ import annotations

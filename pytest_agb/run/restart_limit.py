@@ -34,6 +34,9 @@ class RestartLimit:
         self._path.write_text(json.dumps([*self._recent(), (real.boot_id(), real.boot_seconds())]))
 
     def _recent(self) -> list[tuple[str, float]]:
-        times = json.loads(self._path.read_text()) if self._path.exists() else []
         since = real.boot_seconds() - RESTART_SECONDS
-        return [(boot, at) for boot, at in times if boot == real.boot_id() and at > since]
+        try:
+            times = json.loads(self._path.read_text())
+            return [(boot, at) for boot, at in times if boot == real.boot_id() and at > since]
+        except (OSError, ValueError, TypeError):  # there were none, or somebody has damaged it
+            return []

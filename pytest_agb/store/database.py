@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -24,7 +24,8 @@ _BUSY_SECONDS = 30.0
 #: Of the schema: another version of this plugin may have left a run behind.
 _VERSION = 6
 
-_SCHEMA = """
+#: All tables.
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots (
     slot TEXT PRIMARY KEY,
     state TEXT NOT NULL,
@@ -116,7 +117,7 @@ def lay_schema(path: Path) -> None:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(_SCHEMA)
+            connection.executescript(SCHEMA)
             connection.execute(f"PRAGMA user_version = {_VERSION}")
         finally:
             connection.close()
@@ -162,6 +163,12 @@ class Database:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def _replace(self, connection: sqlite3.Connection) -> None:
+        """Go on with another connection."""
+        with suppress(sqlite3.Error):  # the file is in no good state
+            self._connection.close()
+        self._connection = connection
 
     def version(self) -> int:
         """Changes whenever another process has written."""

@@ -117,6 +117,12 @@ def from_row(row: tuple[Any, ...]) -> Slot:
     return Slot(**{**values, **types})
 
 
+def to_row(slot: Slot) -> tuple[Any, ...]:
+    """Undo `from_row`."""
+    values = (getattr(slot, name) for name in Slot.__annotations__)
+    return tuple(value.value if isinstance(value, StrEnum) else value for value in values)
+
+
 class SlotTable:
     """The slots, as one process sees them."""
 

@@ -36,9 +36,16 @@ def usable_seconds(settings: Settings) -> float:
 class State:
     """One connection and the tables on it."""
 
-    def __init__(self, run: Path, settings: Settings, *, clock: Callable[[], float] | None = None) -> None:
-        """``clock`` takes the place of the run's own, for simulations."""
-        self.database = Database(database_path(run))
+    def __init__(
+        self,
+        run: Path,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] | None = None,
+        database: Database | None = None,
+    ) -> None:
+        """``clock`` takes the place of the run's own, for simulations; ``database`` of a new connection."""
+        self.database = database or Database(database_path(run))
         self.facts = Facts(self.database)
         self.clock = clock = clock or run_clock.of(self.facts)
         self.slots = SlotTable(self.database, clock=clock)

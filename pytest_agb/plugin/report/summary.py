@@ -38,10 +38,7 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
     """
     sweep = f"pytest-agb sweep --run {settings.run_id}"
     if summary.unknown:
-        return [
-            f"agb: what became of the run's sessions is not known: {summary.unknown}",
-            f"agb: to delete what may be left: {sweep}",
-        ]
+        return list(_unknown(summary, settings, sweep))
     left = {slot.session_id or "": slot.note or slot.state.value for slot in summary.left}
     left.update(dict.fromkeys(summary.listed or (), "still listed by the service"))
     facts = _facts(summary, len(left), settings)
@@ -90,3 +87,19 @@ def _facts(summary: Summary, left: int, settings: Settings) -> Iterator[str]:
         if summary.keeper_given_up or summary.keeper_still:
             rest = "nothing deletes it" + (" until the keeper goes on" if summary.keeper_still else "")
         yield f"did not wait for the rest ({summary.stopped}); {rest}"
+
+
+def _unknown(summary: Summary, settings: Settings, sweep: str) -> Iterator[str]:
+    """What can be said of a run whose state can't be read: what the service lists."""
+    yield f"agb: what became of the run's sessions is not known here: {summary.unknown}"
+    if not settings.outlives_run:
+        return  # they end with the local server
+    if summary.listed == ():
+        kept = f", but for {len(summary.kept)} kept" if summary.kept else ""
+        yield f"agb: the service lists none of them any more{kept}"
+        return
+    if summary.listed is None:
+        yield "agb: the service could not be asked whether any is left"
+    for name in summary.listed or ():
+        yield f"agb: session {name} is left: still listed by the service"
+    yield f"agb: to delete what may be left: {sweep}"
