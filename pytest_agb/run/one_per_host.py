@@ -175,7 +175,7 @@ class OnePerHost:
         def beat(from_memory: bool) -> None:
             with suppress(OSError):  # nobody sees it, then
                 Pulse.beat(descriptor, from_memory=from_memory)
-                if self._said and not (self._report.exists() and self._report.read_text() == self._said):
+                if self._said and not self._is_said():
                     self._say()
 
         return beat
@@ -189,6 +189,9 @@ class OnePerHost:
         """Let others find ``report``; again, where somebody has removed it, with the next beat."""
         self._said = json.dumps(dict(report))
         self._say()
+
+    def _is_said(self) -> bool:
+        return self._report.exists() and self._report.read_bytes() == self._said.encode()
 
     def _say(self) -> None:
         new = self._report.with_suffix(".new")

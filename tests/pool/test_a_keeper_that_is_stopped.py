@@ -44,7 +44,7 @@ def test_who_waits_is_told_within_five_seconds_and_again_as_that_ends(
 
     stopped._settings = settings._replace(wait_timeout=6)
     with pytest.raises(
-        AGBTimeoutError, match=r"keeper \(process \d+\) has stood still for \d s: .*kill -CONT"
+        AGBTimeoutError, match=r"keeper \(process \d+\) has stood still for \d s, .*kill -CONT"
     ):
         stopped.acquire(PARAMS, on_wait=on_wait)
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-#: Uses up all room, for the shell and for a test.
+#: For a shell: to use up all room, all but 8 KB of it, and all but nine of the inodes.
 FILL = "cat /dev/zero > filler 2> /dev/null; true"
-#: Uses up all inodes.
-CRUMBLE = "n=0; while true > crumb$n; do n=$((n + 1)); done 2> /dev/null; true"
+NEARLY_FILL = f"{FILL}; truncate -s -8192 filler"
+CRUMBLE = "n=0; while true > crumb$n; do n=$((n + 1)); done 2> /dev/null; rm crumb?"
+#: For a shell within `on_a_small_disk`: its working directory is read-only from now on.
+SEAL = 'mount --bind . . && mount -o remount,bind,ro "$PWD"'
 
 
 @functools.cache
 def _obstacle() -> str:
-    tried = subprocess.run(
-        ["unshare", "-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, text=True
-    )
-    return tried.stderr.strip()
+    mount = ["unshare", "-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return subprocess.run(mount, capture_output=True, text=True).stderr.strip()
 
 
 def on_a_small_disk(directory: Path, *, inodes: int = 1000, first: str = "true") -> tuple[str, ...]:
