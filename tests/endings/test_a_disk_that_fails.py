@@ -1,5 +1,7 @@
-"""Whatever becomes of the run's files: tests have one clear error, the run comes to its end, and all sessions are
-deleted, by a keeper that knows them without the files."""
+"""Whatever becomes of the run's files: tests have a clear error, the run comes to its end, nothing is left.
+
+All sessions are deleted by a keeper that knows them without the files.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ OVERWRITE = "dd if=/dev/urandom of=$file bs=1k count=100 conv=notrunc 2> /dev/nu
 def check(suite: Suite, what: str) -> None:
     suite.assert_nothing_left(created=0)
     assert "INTERNALERROR" not in suite.output
-    assert "Traceback" not in suite.output
+    assert "sqlite3." not in suite.output
+    assert "OSError" not in suite.output
     assert " passed" in suite.output
     if what:
         assert f"agb: what became of the run's sessions is not known here: {what}" in suite.output
@@ -82,8 +85,6 @@ def test_a_disk_that_is_full_from_the_start(
     with suite.start(*options(workers, scope), prefix=disk) as process:
         process.wait(60)
     check(suite, "")
-    assert suite.created == []
-    assert " 1 passed, " in suite.output
     assert "no AGB session: " in suite.output
     assert trouble in suite.output
 

@@ -199,7 +199,8 @@ def test_a_state_that_can_not_be_read_is_told(
     assert summary is not None
     assert lines(summary, settings) == [
         "agb: what became of the run's sessions is not known here: "
-        f"the run's state in {state} can't be used: file is not a database. It is damaged: delete what is left by pytest-agb sweep --run run-00000001",
+        f"the run's state in {state} can't be used: file is not a database. "
+        "It is damaged: delete what is left by pytest-agb sweep --run run-00000001",
         "agb: the service lists none of them any more",
     ]
     shutil.rmtree(run_directory.path(settings.run_id))
