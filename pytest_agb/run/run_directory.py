@@ -13,7 +13,8 @@ Standard library only: the controller looks here at the end of every run, whethe
             members/                           a locked file for each living process of the run
             account.json                       which account's sessions these are, without the key
             slots.sqlite3                      the sessions
-            keeper.lock, keeper.json, keeper.alive, keeper.log, keeper.restarts    the run's keeper
+            keeper.lock, keeper.json, keeper.alive, keeper.log, keeper.restarts    the run's keeper; its lock
+                                           and pulse (`run/pulse.py`) are in keeper.alive
             server.lock, server.json, server.alive, server.log, sandboxes/    the run's local server
 """
 

@@ -37,7 +37,7 @@ class LastingDatabase(Database):
         self._identity = _identity(path)
         # Open for as long as the connection: to close it would end SQLite's own locks on the file.
         self._file = os.open(path, os.O_RDONLY)
-        self._rows: dict[str, tuple[Any, ...]] | None = None
+        self._slots: dict[str, slots.Slot] | None = None
         self._written: list[tuple[str, Sequence[object]]] = []
 
     def close(self) -> None:
@@ -52,13 +52,13 @@ class LastingDatabase(Database):
         """
         if self._in_memory:
             return True
-        rows = {slot.slot: slots.to_row(slot) for slot in found}
+        now = {slot.slot: slot for slot in found}
         gone = [(SlotState.GONE.value,)]
-        missing = [name for name in self._known() if name not in rows]
+        missing = [name for name in self._known() if name not in now]
         self._see_to_it_that(self._is_whole() and all(self._state(name) == gone for name in missing))
         if self._in_memory:
             return False
-        self._rows = rows
+        self._slots = now
         self._written.clear()
         return True
 
@@ -100,7 +100,7 @@ class LastingDatabase(Database):
         return os.pread(self._file, len(_HEADER), 0) == _HEADER
 
     def _known(self) -> Iterable[str]:
-        return (self._rows or {}).keys()
+        return (self._slots or {}).keys()
 
     def _state(self, slot: str) -> list[tuple[Any, ...]]:
         return self.fetch("SELECT state FROM slots WHERE slot = ?", (slot,))
@@ -117,13 +117,13 @@ class LastingDatabase(Database):
             print(f"pytest-agb: {why}; no more sessions are created", file=sys.stderr, flush=True)
 
     def _go_on_in_memory(self, error: StateError) -> None:
-        if self._in_memory or self._rows is None:  # what was never read can't be remembered
+        if self._in_memory or self._slots is None:  # what was never read can't be remembered
             raise error
         self._in_memory = True
         self._tell(str(error))
         memory = sqlite3.connect(":memory:", isolation_level=None)
         memory.executescript(SCHEMA)
-        memory.executemany(_INSERT, self._rows.values())
+        memory.executemany(_INSERT, map(slots.to_row, self._slots.values()))
         for statement, values in self._written:
             memory.execute(statement, values)
         self._replace(memory)

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pytest_agb import real
+from pytest_agb.plugin import controller
 from pytest_agb.plugin.pytest_internals import uncaptured
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ class WaitLine:
         reporter: pytest.TerminalReporter | None
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         with uncaptured(self._config):
-            if reporter is not None:
+            if controller.is_worker(self._config):
+                if alarming:  # of all else that a worker says, people see nothing before its test has ended
+                    print(line, file=sys.stderr, flush=True)
+            elif reporter is not None:
                 reporter.ensure_newline()
                 reporter.write_line(line)
-            elif alarming:  # an xdist worker has nothing else that people see before its test has ended
-                print(line, file=sys.stderr, flush=True)
