@@ -87,7 +87,7 @@ def drain(
     here = None
     if run_directory.exists(settings.run_id, settings.temp_directory):
         here = _drain_here(settings, progress)
-    elif used and settings.outlives_run:
+    elif used:
         run = run_directory.path(settings.run_id, settings.temp_directory)
         here = Summary(0, 0, unknown=f"somebody has removed the run's directory {run}")
     if here is not None and here.unknown and settings.outlives_run and not here.stopped:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.deadline import eventually
 from support.small_disk import CRUMBLE, FILL, NEARLY_FILL, SEAL, on_a_small_disk
-from support.suite import Suite, options
+from support.suite import Suite, background_processes, options
 
 pytestmark = pytest.mark.parametrize(
     ("workers", "scope"),
@@ -43,8 +44,9 @@ RUN = "pytest-agb-*/run-*"
 OVERWRITE = "dd if=/dev/urandom of=$file bs=1k count=100 conv=notrunc 2> /dev/null"
 
 
-def check(suite: Suite, what: str) -> None:
+def check(suite: Suite, temp_directory: Path, what: str) -> None:
     suite.assert_nothing_left(created=0)
+    eventually(lambda: not background_processes(temp_directory), "the keeper has seen all gone, and left")
     assert "INTERNALERROR" not in suite.output
     assert "sqlite3." not in suite.output
     assert "OSError" not in suite.output
@@ -67,7 +69,7 @@ def test_a_disk(
     suite.write(SUITE.format(spoil=spoil))
     with suite.start(*options(workers, scope), prefix=on_a_small_disk(temp_directory)) as process:
         process.wait(60)
-    check(suite, trouble)
+    check(suite, temp_directory, trouble)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_a_disk_that_is_full_from_the_start(
     disk = on_a_small_disk(temp_directory, inodes=inodes, first=first)
     with suite.start(*options(workers, scope), prefix=disk) as process:
         process.wait(60)
-    check(suite, "")
+    check(suite, temp_directory, "")
     assert "no AGB session: " in suite.output
     assert trouble in suite.output
 
@@ -109,9 +111,11 @@ def test_a_disk_that_is_full_from_the_start(
         pytest.param(f"for file in {RUN}/*.json; do {OVERWRITE}; done", "", id="reports-overwritten"),
     ],
 )
-def test_files(suite: Suite, workers: list[str], scope: str, spoil: str, trouble: str) -> None:
+def test_files(
+    suite: Suite, temp_directory: Path, workers: list[str], scope: str, spoil: str, trouble: str
+) -> None:
     suite.write(SUITE.format(spoil=spoil))
     suite.run(*options(workers, scope))
-    check(suite, trouble)
+    check(suite, temp_directory, trouble)
     if not trouble:
         suite.assert_says_nothing_left()

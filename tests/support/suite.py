@@ -154,6 +154,17 @@ def nothing_to_keep(temp_directory: Path) -> bool:
     return True
 
 
+def background_processes(temp_directory: Path) -> list[int]:
+    """The keepers and servers of runs with this temp directory, whatever became of their files."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended, or is not ours
+            is_ours = f"TMPDIR={temp_directory}".encode() in (process / "environ").read_bytes().split(b"\0")
+            if is_ours and b"pytest_agb.run.detach" in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+    return found
+
+
 def end_keepers(temp_directory: Path) -> None:
     """End the keepers that a test leaves on purpose: they would try on for as long as a session can live."""
     for path in temp_directory.glob(f"pytest-agb-*/run-*/members/{Role.KEEPER.value}-*"):
