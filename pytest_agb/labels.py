@@ -45,9 +45,9 @@ class RunLabels(NamedTuple):
     unreadable: tuple[str, ...] = ()
 
     @classmethod
-    def of_slot(cls, settings: Settings, slot: str, created_at: float, expires_at: int) -> RunLabels:
+    def of_slot(cls, settings: Settings, slot: str, created_at: float, expires_at: float) -> RunLabels:
         """The labels by which the session of ``slot`` is found, whatever happens. Times in Unix seconds."""
-        return cls(settings.run_id, slot, int(created_at), expires_at, settings.ci_run or None)
+        return cls(settings.run_id, slot, int(created_at), int(expires_at), settings.ci_run or None)
 
     def write(self) -> dict[str, str]:
         """The labels that say this, as they are sent."""
@@ -87,9 +87,9 @@ class RunLabels(NamedTuple):
         return max(0.0, now - self.created)
 
 
-def expires_at(settings: Settings, created_at: float) -> int:
+def expires_at(settings: Settings, created_at: float) -> float:
     """Unix seconds after which nobody can still be using a session that was created at ``created_at``."""
-    return int(created_at) + settings.max_lifetime + CLOCK_SKEW_SECONDS
+    return created_at + settings.max_lifetime + CLOCK_SKEW_SECONDS
 
 
 def invalid(labels: object) -> str | None:

@@ -23,6 +23,20 @@ def boot_seconds(*, _read: Callable[[int], float] = time.clock_gettime, _clock: 
     return _read(_clock)
 
 
+def awake_seconds(*, _read: Callable[[int], float] = time.clock_gettime) -> float:
+    """Seconds since some moment, the same in all processes of a host, those that it slept left out."""
+    return _read(time.CLOCK_MONOTONIC)
+
+
+def boot_id() -> str:
+    """Which boot of the host `boot_seconds` counts from; empty where the system does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # of Linux
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
 def sleep(seconds: float, *, _sleep: Callable[[float], None] = time.sleep) -> None:
     """Sleep for ``seconds``."""
     _sleep(seconds)

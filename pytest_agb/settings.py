@@ -28,6 +28,10 @@ DEFAULT_IDLE_TIMEOUT_SECONDS = 120
 DEFAULT_MAX_IDLE_SECONDS = 60
 #: Longest time that a test waits for a session.
 DEFAULT_WAIT_TIMEOUT_SECONDS = 300
+#: Seconds that the end of a run waits for sessions to be seen gone; the latter where a CI run is known, whose
+#: machine may go with the job.
+DEFAULT_END_TIMEOUT_SECONDS = 1
+CI_END_TIMEOUT_SECONDS = 30
 #: Seconds that the service keeps a session at the most, where nothing else is configured
 #: (docs/session/lifecycle.md of the official SDK).
 MAX_LIFETIME_SECONDS = 30 * 60
@@ -76,6 +80,8 @@ class Settings(NamedTuple):
     max_idle: float = DEFAULT_MAX_IDLE_SECONDS
     #: Seconds that a test may wait for a session.
     wait_timeout: float = DEFAULT_WAIT_TIMEOUT_SECONDS
+    #: Seconds that the end of the run waits for sessions, whose releases are accepted, to be seen gone.
+    end_timeout: float = DEFAULT_END_TIMEOUT_SECONDS
     #: Whether a session past its maximum lifetime is replaced rather than the next test failed.
     renew: bool = False
     #: Seconds that the service keeps a session at the most.

@@ -48,7 +48,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     # Else each process that a test starts compiles the package again: as much work as all else that it does.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     # httpx brings anyio, and that a plugin whose import takes as long as pytest's own, in each run of a test.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio")
+    # On a machine that is busy with other tests, a session may not be seen gone within a second.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio -o agb_end_timeout=30")
 
 
 @pytest.fixture
@@ -108,6 +109,7 @@ def settings(service: StandIn, temp_directory: Path) -> Settings:
         endpoint=service.endpoint,
         timeout_seconds=10.0,
         api_key=Secret(service.api_key),
+        end_timeout=30,
     )
 
 

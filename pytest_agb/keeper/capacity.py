@@ -101,16 +101,19 @@ class Capacity:
     def ceiling(self) -> float:
         """How many sessions there may be now, those that are kept aside."""
         asked_for = self._settings.max_sessions or math.inf
-        return min(asked_for, self._limit.room(self._clock(), self._kept()))
+        return min(max(asked_for - self._kept(), 0), self._limit.room(self._clock(), self._kept()))
 
     def planned(self, total: int, unserved: int) -> None:
         """There will be ``total`` sessions, and none yet for ``unserved`` of those who wait."""
-        sure = self._limit.sure(self._kept())
+        kept, asked_for = self._kept(), self._settings.max_sessions
+        sure = self._limit.sure(kept)
         if total > sure:
             self._limit.tried(self._clock())
-        enough = self._settings.max_sessions is not None and self._settings.max_sessions <= sure
+        enough = asked_for is not None and asked_for - kept <= sure
         short = self.felt and not enough and (total > sure or unserved > 0)
         self._state.facts.put(Fact.NO_ROOM, self._words if short else "")
+        if unserved and asked_for is not None and total + kept >= asked_for:
+            self._make_room()
 
     def created(self) -> None:
         """A create succeeded."""
@@ -131,12 +134,12 @@ class Capacity:
         """Give up a session that is kept where a test waits, and no other one is about to go."""
         going = any(slot.state is SlotState.DELETING for slot in self._state.slots.left())
         if self._kept() and not going and self._state.waiters.waiting():
-            self._state.slots.give_up_kept("it was kept until the service had no room for another one")
+            self._state.slots.give_up_kept("it was kept until there was no room for another one")
 
     def _live(self) -> int:
         """How many sessions of this run on this host the account may count now."""
         return self._kept() + sum(slot.state is not SlotState.LOST for slot in self._state.slots.left())
 
     def _kept(self) -> int:
-        """How many sessions are left to the user: the account counts them, the ceiling does not."""
+        """How many sessions are left to the user, which count as all others do."""
         return len(self._state.slots.kept()) if self._settings.keep_failed else 0

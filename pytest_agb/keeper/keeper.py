@@ -7,8 +7,9 @@ everything is, and then the keeper leaves.
 
 from __future__ import annotations
 
-import time
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ from pytest_agb.keeper.provisioner import Provisioner
 from pytest_agb.run import aside, endpoint, keeper_process, local_server, members, run_directory
 from pytest_agb.run.one_per_host import joining_lock
 from pytest_agb.run.ownership import Ownership
-from pytest_agb.store.state import State
+from pytest_agb.store.lasting_database import LastingDatabase
+from pytest_agb.store.state import State, database_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,21 +58,25 @@ class Keeper:
         settings: Settings,
         *,
         durations: KeeperSettings | None = None,
-        clock: Callable[[], float] = time.time,
+        beat: Callable[[bool], None] = lambda from_memory: None,
+        clock: Callable[[], float] | None = None,
         others: members.Others | None = None,
         executors: tuple[Executor, Executor] | None = None,
         agb: Callable[[], AGB | None] | None = None,
     ) -> None:
         """Become a member of the run in the directory ``run``.
 
-        What follows ``durations`` is for simulations: of time, other members, threads and the service.
+        ``beat`` shows others that it goes on, and whether from memory. What follows that is for
+        simulations: of time, other members, threads and the service.
         """
         self._run = run
         self._settings = settings
         self._durations = durations or KeeperSettings()
-        self._clock = clock
         self.member = members.Member(run / "members", members.Role.KEEPER)
-        self._state = State(run, settings, clock=clock)
+        self._database = LastingDatabase(database_path(run))
+        self._state = State(run, settings, clock=clock, database=self._database)
+        self._clock = clock = self._state.clock
+        self._beat = beat
         self._clients: dict[str, AGB] = {}
         self._other_members = others or members.Others(run / "members", self.member.name)
         creates, calls = executors or (
@@ -137,12 +143,17 @@ class Keeper:
             self._look_who_lives()
             self._next_look = now + self._durations.look_seconds
         slots = self._state.slots.left()
+        if not self._database.remember([*slots, *self._state.slots.kept()]):
+            slots = self._state.slots.left()
         due = self._janitor.step(slots)
-        self._provisioner.step(slots, over=not self._users)
+        # Nobody else knows what is in memory only: no test is given a session any more.
+        self._provisioner.step(slots, over=not self._users or bool(self._database.lost))
         self._next_look = min(self._next_look, due)
         return True
 
     def _look_who_lives(self) -> None:
+        self._database.look()
+        self._beat(bool(self._database.lost))
         self._others = self._other_members.any()
         self._users = self._others and self._other_members.any(users_only=True)
         self._look_at_the_server()
@@ -183,17 +194,22 @@ class Keeper:
     def _leave(self) -> bool:
         """Leave the run, and take its directory away if it is not needed; false if somebody has joined."""
         ended = None
-        with joining_lock():
-            if self._other_members.any():
-                return False
-            keeper_process.place(self._run).leave()
-            nothing_left = not self._state.slots.left()
-            self._creates.close()
-            self._calls.close()
-            self.abandon()
-            # A local server takes the directory away itself, when it sees that the keeper has left.
-            if nothing_left and local_server.endpoint(self._run) is None:
-                ended = run_directory.retire(self._run)
+        try:
+            with joining_lock():
+                if self._other_members.any():
+                    return False
+                keeper_process.place(self._run).leave()
+                nothing_left = not self._state.slots.left()
+                self._creates.close()
+                self._calls.close()
+                self.abandon()
+                # A local server takes the directory away itself, when it sees that the keeper has left.
+                if nothing_left and local_server.endpoint(self._run) is None:
+                    ended = run_directory.retire(self._run)
+        except OSError as error:  # it was removed, or is on a disk that nobody can write to
+            with suppress(OSError):
+                print(f"pytest-agb: {self._run} can't be taken away: {error}", file=sys.stderr, flush=True)
+            return True
         if ended is not None:
             aside.remove(ended)
         return True

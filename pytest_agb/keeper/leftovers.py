@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_agb.run import account, aside, detach, keeper_process, local_server, members, run_directory
 from pytest_agb.run.one_per_host import joining_lock
 from pytest_agb.settings import Settings
+from pytest_agb.store import run_clock
 from pytest_agb.store.database import Database, StateError, of_this_version
+from pytest_agb.store.facts import Facts
 from pytest_agb.store.slots import SlotTable
 from pytest_agb.store.state import database_path
 
@@ -118,6 +120,7 @@ def _state(run: Path) -> _State:
 def _slots_left(path: Path) -> bool:
     database = Database(path)
     try:
-        return any(time.time() < slot.expires_at for slot in SlotTable(database).left())
+        clock = run_clock.of(Facts(database))
+        return any(clock() < slot.expires_at for slot in SlotTable(database, clock=clock).left())
     finally:
         database.close()

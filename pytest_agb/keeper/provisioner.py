@@ -21,6 +21,7 @@ from pytest_agb.store import error_text, session_spec
 from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState
 from pytest_agb.store.state import usable_seconds
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -120,7 +121,8 @@ class Provisioner:
         # A lost session counts until it is found or given up, also when nobody waits for it any more.
         forgotten = states[SlotState.LOST] - len(self._lost)
         ending = states[SlotState.DELETING] + forgotten
-        if not self._capacity.felt:  # the account's own count may well go on until a session is gone
+        # The account's own count may well go on until a session is gone; a ceiling that was asked for does.
+        if not self._capacity.felt and settings.max_sessions is None:
             ending -= sum(slot.accepted for slot in slots if slot.state is SlotState.DELETING)
         depth = 0 if self._capacity.felt or self._unused() else self._depth()
         return plan.Situation(
@@ -181,8 +183,9 @@ class Provisioner:
             idle_timeout=params.idle_timeout_seconds,
             created_at=began,
             expires_at=expires,
+            ahead=(ahead := wall_seconds() - began),
         )
-        labels = RunLabels.of_slot(self._settings, slot, began, expires).write()
+        labels = RunLabels.of_slot(self._settings, slot, began + ahead, expires + ahead).write()
         agb = self._agb()
 
         def call() -> SessionResult:

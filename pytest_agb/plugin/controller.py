@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb import real
@@ -110,6 +111,8 @@ class Controller:
         #: The workers that xdist has started.
         self.workers: list[WorkerController] = []
         self._member: Member | None = None
+        #: Whether the run is known to have used sessions on this host.
+        self.used = False
         self._pid = real.pid()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -128,7 +131,9 @@ class Controller:
         if self._member is None and run_directory.exists(run_id, temp):
             from pytest_agb.run import members, one_per_host  # the run uses sessions: only then does it pay
 
-            self._member = one_per_host.join(run_id, members.Role.REPORTER, temp)
+            self.used = True
+            with suppress(OSError):  # the disk is full or read-only, say, which the end of the run tells
+                self._member = one_per_host.join(run_id, members.Role.REPORTER, temp)
 
     def elsewhere(self) -> bool:
         """Whether a worker had sessions that this host knows nothing of. Ask when the workers have ended."""

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 _QUIET_SECONDS = 0.5
 
 
-def wait(config: pytest.Config, *, elsewhere: bool) -> None:
-    """Wait for the keepers of the run to delete what is left; ``elsewhere``: of other hosts, too."""
+def wait(config: pytest.Config, *, elsewhere: bool, used: bool) -> None:
+    """Wait for the keepers of the run to delete what is left; ``elsewhere``: of other hosts, too.
+
+    ``used`` says that the run is known to have had sessions on this host.
+    """
     settings = config.stash[SETTINGS]
     eye = controller.find(config)
     line = ProgressLine(config, quiet_seconds=_QUIET_SECONDS, once_elsewhere=True)
@@ -28,6 +31,7 @@ def wait(config: pytest.Config, *, elsewhere: bool) -> None:
             settings,
             lambda left: line.show(f"deleting {sessions(left)}"),
             elsewhere=elsewhere,
+            used=used,
             kept=eye.kept() if eye else {},
         )
     finally:

@@ -168,7 +168,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     eye = controller.find(config)
     elsewhere = eye is not None and eye.elsewhere()
     settings = config.stash[SETTINGS]
-    if elsewhere or run_directory.exists(settings.run_id, settings.temp_directory):
+    used = eye is not None and eye.used
+    if elsewhere or used or run_directory.exists(settings.run_id, settings.temp_directory):
         from pytest_agb.plugin import end_of_run  # the run used sessions: only then does it pay for this
 
-        end_of_run.wait(config, elsewhere=elsewhere)
+        end_of_run.wait(config, elsewhere=elsewhere, used=used)

@@ -69,4 +69,6 @@ def leave(config: pytest.Config) -> None:
     if _POOL in config.stash:
         own = config.stash[_POOL]
         del config.stash[_POOL]
+        if own.joined and not controller.is_worker(config):
+            controller.attend(config).used = True
         own.close()

@@ -73,7 +73,16 @@ class LeasedSession:
 
     def end(self) -> None:
         """Give it back, or leave it to the user."""
+        from pytest_agb.client import AGBError  # brings httpx, which is there once a session is leased
+
         self._node.stash[_LEASED].remove(self)
+        try:
+            self._end()
+        except AGBError as error:
+            failed = f"AGB session {self.session.session_id} could not be given back: {error}"
+            raise pytest.fail.Exception(failed, pytrace=False) from None
+
+    def _end(self) -> None:
         usable = not self.expired() and not self.why_dead()
         if self._failed and usable and not self.session.released:
             self._pool.keep(self._lease, self._failed)

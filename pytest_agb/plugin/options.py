@@ -17,7 +17,9 @@ from pytest_agb.run import run_directory
 from pytest_agb.secret import Secret
 from pytest_agb.settings import (
     BACKENDS,
+    CI_END_TIMEOUT_SECONDS,
     CLOUD,
+    DEFAULT_END_TIMEOUT_SECONDS,
     DEFAULT_IDLE_TIMEOUT_SECONDS,
     DEFAULT_IMAGE,
     DEFAULT_MAX_IDLE_SECONDS,
@@ -62,13 +64,13 @@ def _choice(*choices: str) -> Callable[[_Value], str]:
     return read
 
 
-def _number(of: str) -> Callable[[_Value], int]:
+def _number(of: str, least: int = 1) -> Callable[[_Value], int]:
     def read(value: _Value) -> int:
-        number = parse_number.whole(value.text.strip(), 1, _MOST)
+        number = parse_number.whole(value.text.strip(), least, _MOST)
         if number is None:
             raise pytest.UsageError(
                 f"{value.source}: {parse_number.shown(value.text)} is no number of {of}; "
-                f"give a whole one from 1 to {_MOST}"
+                f"give a whole one from {least} to {_MOST}"
             )
         return number
 
@@ -229,6 +231,13 @@ OPTIONS = (
         "sessions that the run may have at once on this host, over all workers (default: what tests hold "
         "and, created ahead, up to 4 per worker, at least 8, in all)",
         _sessions,
+    ),
+    Option(
+        "end-timeout",
+        "SECONDS",
+        "seconds that the end of the run waits for sessions, whose deletion the service has accepted, to be "
+        f"gone (default: {DEFAULT_END_TIMEOUT_SECONDS}, on CI {CI_END_TIMEOUT_SECONDS})",
+        _number("seconds", least=0),
     ),
     Option(
         "reuse",
@@ -401,6 +410,9 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
         asked["idle_timeout"] = (
             asked["max_lifetime"] if asked["keep_failed"] else DEFAULT_IDLE_TIMEOUT_SECONDS
         )
+    ci = ci_run(environ)
+    if asked["end_timeout"] is None:
+        asked["end_timeout"] = CI_END_TIMEOUT_SECONDS if ci else DEFAULT_END_TIMEOUT_SECONDS
     if asked["reuse"] == "reset" and not config.hook.pytest_agb_session_reset.get_hookimpls():
         raise pytest.UsageError(
             "--agb-reuse=reset: nothing implements pytest_agb_session_reset(session), which must bring a "
@@ -413,7 +425,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
         endpoint=account.endpoint if cloud else "",
         timeout_seconds=account.timeout_seconds,
         api_key=account.api_key if cloud else Secret(os.urandom(32).hex()),
-        ci_run=ci_run(environ),
+        ci_run=ci,
         temp_directory=run_directory.temp_directory(),
     )
 

@@ -10,7 +10,6 @@ from pytest_agb.run.members import Name
 from pytest_agb.store import error_text, session_spec
 from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState
-from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +33,7 @@ class Acquisition:
         process: JoinedRun,
         settings: Settings,
         wanted: str,
-        on_wait: Callable[[float, str], None],
+        on_wait: Callable[[float, str, bool], None],
     ) -> None:
         self._process = process
         self._settings = settings
@@ -91,7 +90,8 @@ class Acquisition:
             if now >= next_look:
                 next_look = now + _LOOK_SECONDS
                 self._process.ensure_keeper()
-                self._on_wait(now - began, self._what_for())
+                standstill = self._process.keeper().standstill()
+                self._on_wait(now - began, standstill or self._what_for(), bool(standstill))
             if now - began > self._settings.wait_timeout:
                 raise self._timeout()
             real.sleep(_POLL_SECONDS)
@@ -119,14 +119,14 @@ class Acquisition:
         no_room = self._state.facts.get(Fact.NO_ROOM)
         if no_room:
             return f"the service has no room: {no_room}"
-        held = len(self._held())
-        most = self._settings.max_sessions
-        if most is not None and held >= most:
-            return f"{held} of {most} sessions are in use"
+        held, most = len(self._held()), self._settings.max_sessions
+        ending = sum(slot.state is SlotState.DELETING for slot in self._state.slots.left())
+        if most is not None and held + ending >= most:
+            return f"{held} of {most} sessions are in use" + (f", {ending} being deleted" if ending else "")
         return "one is being created"
 
     def _holders(self) -> str:
-        now = wall_seconds()
+        now = self._state.clock()
         held = [
             f"{slot.session_id} by {Name.parse(slot.member).shown} for {now - slot.leased_at:.0f} s"
             + (f" ({slot.user})" if slot.user else "")
@@ -137,6 +137,7 @@ class Acquisition:
     def _timeout(self) -> AGBTimeoutError:
         waited = self._settings.wait_timeout
         return AGBTimeoutError(
-            f"no session was free within {waited:g} s (agb_wait_timeout): {self._what_for()}",
+            f"no session was free within {waited:g} s (agb_wait_timeout): "
+            f"{self._process.keeper().standstill() or self._what_for()}",
             hint=f"Sessions in use: {self._holders()}",
         )

@@ -46,6 +46,8 @@ class JoinedRun:
             self.member = members.Member(self._run / "members", role, title)
         try:
             account.record(self._run, settings)
+            if not begin and not database_path(self._run).exists():
+                raise StateError(f"the run's state in {database_path(self._run)} was removed")
             lay_schema(database_path(self._run))
             self.state = State(self._run, settings)
         except BaseException:
@@ -91,12 +93,20 @@ class JoinedRun:
         """See to it that somebody creates and deletes.
 
         Raises:
+            StateError: it goes on without the run's state, and serves nobody.
             AGBError: it can't be started, or died too often.
         """
         try:
             keeper_process.ensure(self._run, self._settings)
+            from_memory = self.keeper().goes_on_from_memory()
         except (detach.DetachError, OSError) as error:
             raise AGBError(f"no session is created without a keeper to delete it: {error}") from error
+        if from_memory:
+            log = self.keeper().log_tail()
+            raise StateError(
+                "the run's keeper can't use the run's state any more: it deletes what there is, and creates "
+                "nothing" + (f". Its log ends with: {log}" if log else "")
+            )
 
     def keeper(self) -> OnePerHost:
         """The keeper's place in the run's directory."""

@@ -21,7 +21,7 @@ class Lease:
     request_id: str
     #: Whether nobody has leased the session before.
     fresh: bool
-    #: Unix seconds at which its create was sent.
+    #: When its create was sent, by the run's clock.
     created_at: float
     #: Leases of this session so far, this one included.
     uses: int

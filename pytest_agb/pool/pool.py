@@ -24,7 +24,6 @@ from pytest_agb.secret import refuse_copies
 from pytest_agb.store import session_spec
 from pytest_agb.store.database import StateError
 from pytest_agb.store.slots import IllegalTransitionError
-from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,13 +38,10 @@ _TRUSTED_SECONDS = 10.0
 class Pool:
     """The sessions of a run, as one process of it sees them."""
 
-    def __init__(
-        self, settings: Settings, *, title: str = "", clock: Callable[[], float] = wall_seconds
-    ) -> None:
+    def __init__(self, settings: Settings, *, title: str = "") -> None:
         """``title`` names this process to people who wait for what it holds."""
         self._settings = settings
         self._title = title
-        self._clock = clock
         self._own: JoinedRun | None = None
         self._joining = threading.Lock()
         #: What went wrong in `join`.
@@ -74,7 +70,7 @@ class Pool:
         *,
         user: str = "",
         unit: str = "",
-        on_wait: Callable[[float, str], None] = lambda seconds, why: None,
+        on_wait: Callable[[float, str, bool], None] = lambda seconds, why, alarming: None,
     ) -> Lease:
         """Lease a session made by ``params``, labelled so that it can be found whatever happens.
 
@@ -82,7 +78,8 @@ class Pool:
             params: What it is to be like.
             user: What it is for, a test's node ID: shown to others who wait.
             unit: Which of the units to come this is, see `expect`.
-            on_wait: Called now and then while there is none, with the seconds so far and what it waits for.
+            on_wait: Called now and then while there is none, with the seconds so far, what it waits for, and
+                whether people should learn of that at once.
 
         Raises:
             AGBError: it can't be had. A wrong key and an unknown image are remembered for the whole run.
@@ -129,19 +126,22 @@ class Pool:
             self._process().state.slots.keep(lease.slot, test)
 
     def kept(self) -> list[tuple[str, str]]:
-        """The sessions that are kept on this host, each with what for."""
-        if not self._joined():
-            return []
-        return [(slot.session_id or "", slot.why_kept()) for slot in self._process().state.slots.kept()]
+        """The sessions that are kept on this host, each with what for; none where the state can't be read."""
+        with suppress(StateError):  # which the end of the run tells
+            if self.joined:
+                return [
+                    (slot.session_id or "", slot.why_kept()) for slot in self._process().state.slots.kept()
+                ]
+        return []
 
     def age_seconds(self, lease: Lease) -> float:
         """How old a lease's session is, at the most."""
-        return self._clock() - lease.created_at
+        return self._process().state.clock() - lease.created_at
 
     def why_dead(self, lease: Lease) -> str:
         """Why a lease's session can't be used any more, by its own calls or the keeper's; empty if it can."""
         with suppress(StateError):  # who gives it back is told
-            if lease.to_end and self._joined():
+            if lease.to_end and self.joined:
                 return self._process().state.slots.why_dead(lease.slot)
         return ""
 
@@ -149,7 +149,7 @@ class Pool:
         with suppress(
             StateError
         ):  # whoever made the call has an error, and who asks next is told of this one
-            if self._joined():
+            if self.joined:
                 self._process().state.slots.died(slot, why)
 
     def agb(self) -> AGB:
@@ -175,24 +175,26 @@ class Pool:
     def soon(self, unit: str) -> None:
         """This process will come to ``unit`` next. Nobody need know once it has left the run."""
         with suppress(StateError):  # a hint; whoever asks for a session is told
-            if self._joined():
+            if self.joined:
                 self._process().state.upcoming.soon(unit)
 
     def done(self, unit: str) -> None:
         """Nobody will ask for a session for ``unit`` any more."""
         with suppress(StateError):  # as above
-            if self._joined():
+            if self.joined:
                 self._process().state.upcoming.done(unit)
 
     # ---- this process ------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Leave the run; the keeper deletes whatever of this process is left."""
-        if self._own is not None and self._joined():
+        if self._own is not None and self.joined:
             self._own.leave()
             self._own = None
 
-    def _joined(self) -> bool:
+    @property
+    def joined(self) -> bool:
+        """Whether this process has joined the run."""
         return self._own is not None and self._own.pid == real.pid()
 
     def _process(self) -> JoinedRun:
@@ -211,7 +213,8 @@ class Pool:
 
     def _lease(self, process: JoinedRun, slot: Slot, params: CreateSessionParams) -> Lease:
         assert slot.session_id is not None
-        labels = RunLabels.of_slot(self._settings, slot.slot, slot.created_at, slot.expires_at)
+        created, expires = slot.created_at + slot.ahead, slot.expires_at + slot.ahead
+        labels = RunLabels.of_slot(self._settings, slot.slot, created, expires)
         session = WatchedSession(
             process.client(),
             slot.session_id,
@@ -231,7 +234,7 @@ class Pool:
 
     def _answers(self, process: JoinedRun, slot: Slot, lease: Lease) -> bool:
         """Whether a reused session is there; if it is not, it is given up."""
-        if self._clock() - slot.answered_at <= _TRUSTED_SECONDS:
+        if process.state.clock() - slot.answered_at <= _TRUSTED_SECONDS:
             return True
         alive = lease.session.keep_alive()
         if alive.success:

@@ -1,8 +1,9 @@
-"""The end of a run: wait for the keeper to delete what is left, and see that nothing is."""
+"""The end of a run: wait until the service has accepted each release, and see what became of all sessions."""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
     from pytest_agb.settings import Settings
 
-#: Seconds to wait for the keeper. It goes on after that.
+#: Seconds to wait for the keeper at the most, and without any progress. It goes on after that.
 DRAIN_SECONDS = 60.0
+PATIENCE_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 #: Between two questions to the service.
 _ASK_SECONDS = 0.5
@@ -29,12 +31,17 @@ _ASK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the run's sessions on this host."""
+    """What became of the run's sessions on this host, as far as that was seen."""
 
     created: int
+    #: Seen gone.
     deleted: int
-    #: Sessions that may still be there.
-    left: tuple[Slot, ...]
+    #: Known to be there.
+    left: tuple[Slot, ...] = ()
+    #: Of which the release is accepted, and which were not yet seen gone: the keeper looks on.
+    released: tuple[Slot, ...] = ()
+    #: Creates without an answer: there may be a session of each.
+    unanswered: tuple[Slot, ...] = ()
     #: IDs of the sessions that are left to the user, each with what for.
     kept: Mapping[str, str] = field(default_factory=dict)
     #: Why pytest did not wait until nothing was left; empty if it did.
@@ -49,6 +56,8 @@ class Summary:
     keeper_log: str = ""
     #: Whether the keeper died so often that it was not started again: nobody deletes what is left.
     keeper_given_up: bool = False
+    #: That the keeper is stopped, and how it goes on; empty if it is not.
+    keeper_still: str = ""
     #: Why the run's state can't be read, so that nothing else here says anything; empty where it can.
     unknown: str = ""
     #: Whether remote workers had sessions too, which only the listing tells anything of.
@@ -62,23 +71,30 @@ def drain(
     progress: Callable[[int], None],
     *,
     elsewhere: bool = False,
+    used: bool = False,
     kept: Mapping[str, str] | None = None,
-    wait_seconds: float = DRAIN_SECONDS,
 ) -> Summary | None:
-    """Wait until the keeper has nothing left to delete. ``progress`` is told how many are left.
+    """Wait until the service has accepted the release of all sessions and, for a while, until they are gone.
 
-    With ``elsewhere`` remote workers had sessions too: wait until the service lists none of the run but what
-    they have ``kept``, session IDs and what for.
+    ``progress`` is told how many are not.
+
+    With ``used`` it is known that the run had sessions here. With ``elsewhere`` remote workers had some
+    too: wait until the service lists none of the run but what they have ``kept``, session IDs and what for.
 
     Returns:
         What became of the sessions; ``None`` if the run created none.
     """
-    deadline = real.boot_seconds() + wait_seconds
-    used = run_directory.exists(settings.run_id, settings.temp_directory)
-    here = _drain_here(settings, progress, deadline) if used else None
+    here = None
+    if run_directory.exists(settings.run_id, settings.temp_directory):
+        here = _drain_here(settings, progress)
+    elif used:
+        run = run_directory.path(settings.run_id, settings.temp_directory)
+        here = Summary(0, 0, unknown=f"somebody has removed the run's directory {run}")
+    if here is not None and here.unknown and settings.outlives_run and not here.stopped:
+        return _ask_the_service(here, settings, progress, kept or {})
     if not elsewhere:
         return here
-    summary = replace(here or Summary(0, 0, ()), elsewhere=True)
+    summary = replace(here or Summary(0, 0), elsewhere=True)
     if summary.unknown:
         return summary
     if not settings.outlives_run or summary.stopped or summary.listed is None:
@@ -87,35 +103,50 @@ def drain(
     try:
         there = {name: why for name, why in (kept or {}).items() if not _has_ended(lambda: agb, name)}
         there.update(summary.kept)
-        listed, stopped = _wait_for_others(agb, settings, progress, deadline, there)
+        listed, stopped = _wait_for_others(agb, settings, progress, there)
     finally:
         agb.close()
     return replace(summary, listed=listed, stopped=stopped, kept=there)
 
 
-def _drain_here(settings: Settings, progress: Callable[[int], None], deadline: float) -> Summary | None:
+def _ask_the_service(
+    summary: Summary, settings: Settings, progress: Callable[[int], None], kept: Mapping[str, str]
+) -> Summary:
+    """What the service lists of a run whose state can't be read; the keeper, if it lives, still deletes."""
+    try:
+        agb = AGB(settings.api_key, settings.endpoint, settings.timeout_seconds)
+    except AGBError:
+        return replace(summary, listed=None)
+    try:
+        listed, stopped = _wait_for_others(agb, settings, progress, kept)
+    finally:
+        agb.close()
+    return replace(summary, listed=listed, stopped=stopped, kept=kept)
+
+
+def _drain_here(settings: Settings, progress: Callable[[int], None]) -> Summary | None:
     try:
         process = JoinedRun(settings, members.Role.REPORTER, begin=False)
     except RunIsOverError:  # the keeper was just leaving
         return None
     except (OSError, StateError) as error:
-        return Summary(0, 0, (), unknown=str(error))
+        return Summary(0, 0, unknown=str(error))
     try:
         try:
-            return _sum_up(process, settings, progress, deadline)
+            return _sum_up(process, settings, progress)
         finally:
-            keeper_process.report(run_directory.path(settings.run_id, settings.temp_directory))
+            with suppress(OSError):  # then the keeper lingers for a moment
+                keeper_process.report(run_directory.path(settings.run_id, settings.temp_directory))
             process.leave()
     except (OSError, StateError) as error:
-        return Summary(0, 0, (), unknown=str(error))
+        return Summary(0, 0, unknown=str(error))
 
 
-def _sum_up(
-    process: JoinedRun, settings: Settings, progress: Callable[[int], None], deadline: float
-) -> Summary | None:
-    stopped = _wait(process, progress, deadline)
+def _sum_up(process: JoinedRun, settings: Settings, progress: Callable[[int], None]) -> Summary | None:
+    stopped = _wait(process, progress, settings.end_timeout)
     kept = _kept(process, stopped)
-    count, left = process.state.slots.count(), tuple(process.state.slots.left())
+    slots = process.state.slots
+    count, left = slots.count(), slots.left()
     keeper = process.keeper()
     if not count.created and not left and not keeper.given_up():
         return None
@@ -124,27 +155,40 @@ def _sum_up(
     return Summary(
         count.created,
         count.deleted,
-        left,
-        kept,
-        stopped,
-        _listed(process, settings, stopped, kept),
+        left=tuple(slot for slot in left if slot.session_id is not None and not slot.accepted),
+        released=tuple(slot for slot in left if slot.accepted),
+        unanswered=tuple(slot for slot in left if slot.session_id is None),
+        kept=kept,
+        stopped=stopped,
+        listed=_listed(process, settings, stopped),
         depth=told.get(Fact.DEPTH),
         times=tuple(json.loads(times)) if times else None,
         keeper_log=keeper.log_tail(),
         keeper_given_up=keeper.given_up(),
+        keeper_still=keeper.standstill(),
         notes=tuple(aside.take_notes(settings.temp_directory)),
     )
 
 
-def _wait(process: JoinedRun, progress: Callable[[int], None], deadline: float) -> str:
+def _wait(process: JoinedRun, progress: Callable[[int], None], end_timeout: float) -> str:
+    """Wait for what is still to come; say why it was not waited for longer, or "" where all was accepted."""
+    patience = _Patience()
+    accepted_at: float | None = None
     try:
         while left := [slot for slot in process.state.slots.left() if slot.state is not SlotState.LOST]:
             process.ensure_keeper()
+            if process.keeper().standstill():
+                return "the keeper stands still"
             progress(len(left))
-            if all(slot.trouble is not Trouble.NONE for slot in left):
+            open = [slot for slot in left if not slot.accepted]
+            if open and all(slot.trouble is not Trouble.NONE for slot in open):
                 return "the service refuses"
-            if real.boot_seconds() > deadline:
-                return "it takes too long"
+            if open and (why := patience.ends([(slot.slot, slot.state) for slot in open])):
+                return why
+            if not open:
+                accepted_at = accepted_at or real.boot_seconds()
+                if real.boot_seconds() - accepted_at >= end_timeout:
+                    return ""
             real.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         return "interrupted"
@@ -153,6 +197,23 @@ def _wait(process: JoinedRun, progress: Callable[[int], None], deadline: float) 
     except AGBError as error:
         return "the keeper is not started again" if process.keeper().given_up() else str(error)
     return ""
+
+
+class _Patience:
+    """How long to wait for what makes progress now and then."""
+
+    def __init__(self) -> None:
+        self._end = real.boot_seconds() + DRAIN_SECONDS
+        self._changed_at = real.boot_seconds()
+        self._seen: object = None
+
+    def ends(self, now: object) -> str:
+        """Say why to wait no longer, where things are as ``now`` says; empty if it is worth while."""
+        if now != self._seen:
+            self._seen, self._changed_at = now, real.boot_seconds()
+        if real.boot_seconds() - self._changed_at > PATIENCE_SECONDS:
+            return f"nothing has changed for {PATIENCE_SECONDS:g} s"
+        return "it takes too long" if real.boot_seconds() > self._end else ""
 
 
 def _kept(process: JoinedRun, stopped: str) -> dict[str, str]:
@@ -174,17 +235,16 @@ def _has_ended(agb: Callable[[], AGB], session_id: str) -> bool:
         return False  # nobody knows
 
 
-def _listed(
-    process: JoinedRun, settings: Settings, stopped: str, kept: Mapping[str, str]
-) -> tuple[str, ...] | None:
-    """Ask the service itself whether anything of the run is left."""
+def _listed(process: JoinedRun, settings: Settings, stopped: str) -> tuple[str, ...] | None:
+    """Ask the service itself whether anything of the run is there that nobody remembered."""
     if stopped:
         return ()  # what is left is known, and the keeper is still at it
     if endpoint.find(run_directory.path(settings.run_id, settings.temp_directory), settings) is None:
         return ()  # a local server takes its sessions with it
     try:
         ownership = Ownership(settings.run_id)
-        seen = roll_call(process.client(), settings.run_id, ownership, but_for=kept)
+        # Of those that are known a listing says nothing new: it may show what is gone, or about to be.
+        seen = roll_call(process.client(), settings.run_id, ownership, but_for=process.state.slots.known())
     except (AGBError, KeyboardInterrupt):
         return None
     return seen.told
@@ -194,12 +254,12 @@ def _wait_for_others(
     agb: AGB,
     settings: Settings,
     progress: Callable[[int], None],
-    deadline: float,
     kept: Mapping[str, str],
 ) -> tuple[tuple[str, ...] | None, str]:
     """Wait for the keepers of other hosts: what the service still lists, and why we did not wait longer."""
     ownership = Ownership(settings.run_id)
     listed: tuple[str, ...] | None = None
+    patience = _Patience()
     try:
         while True:
             seen = roll_call(agb, settings.run_id, ownership, but_for=kept)
@@ -208,8 +268,8 @@ def _wait_for_others(
                 return listed, ""
             if listed:
                 progress(len(listed))
-            if real.boot_seconds() > deadline:
-                return listed, "it takes too long" if listed else ""
+            if why := patience.ends(listed):
+                return listed, why if listed else ""
             real.sleep(_ASK_SECONDS)
     except KeyboardInterrupt:
         return listed, "interrupted"

@@ -22,16 +22,15 @@ def record(run: Path, settings: Settings) -> None:
     if path.exists():
         return
     salt = secrets.token_hex(16)
-    path.write_text(
-        json.dumps(
-            {
-                "host": os.uname().nodename,
-                "endpoint": settings.endpoint,
-                "salt": salt,
-                "key_fingerprint": _fingerprint(settings, salt),
-            }
-        )
-    )
+    said = {
+        "host": os.uname().nodename,
+        "endpoint": settings.endpoint,
+        "salt": salt,
+        "key_fingerprint": _fingerprint(settings, salt),
+    }
+    part = path.with_suffix(f".part-{salt}")
+    part.write_text(json.dumps(said))  # a disk that is full takes half of it
+    part.rename(path)
 
 
 def same(run: Path, settings: Settings) -> bool:

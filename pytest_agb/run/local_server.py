@@ -6,6 +6,8 @@ It lives by the run's membership and not by the process that started it, which m
 from __future__ import annotations
 
 import importlib.util
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,18 +72,23 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
     sandboxes = run / "sandboxes"
     sandboxes.mkdir(mode=0o700, exist_ok=True)
     ended: list[Path] = []
+    others = members.Others(run / "members")
 
     def ready(endpoint: str) -> None:
         place.ready({"endpoint": endpoint})
         report({"endpoint": endpoint})
 
     def keep_running() -> bool:
-        if members.any_alive(run / "members"):
+        if others.any():
             return True
-        with joining_lock():  # nobody joins between the look and the removal
-            if members.any_alive(run / "members"):
-                return True
-            ended.append(run_directory.retire(run))
+        try:
+            with joining_lock():  # nobody joins between the look and the removal
+                if others.any():
+                    return True
+                ended.append(run_directory.retire(run))
+        except OSError as error:  # it was removed, or is on a disk that nobody can write to
+            with suppress(OSError):
+                print(f"pytest-agb: {run} can't be taken away: {error}", file=sys.stderr, flush=True)
         return False
 
     config = ServerConfig(

@@ -13,6 +13,7 @@ import fcntl
 import os
 import re
 import secrets
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -89,27 +90,59 @@ class Member:
     def leave(self) -> None:
         """End the membership."""
         _HELD.pop(self._file, None)
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that is read-only by now it stays, and tells as much
+            self._path.unlink(missing_ok=True)
         os.close(self._descriptor)
 
 
 class Others:
-    """The other members of a run, as one member sees them."""
+    """The other members of a run, as one process sees them for long.
 
-    def __init__(self, directory: Path, own: str) -> None:
+    It keeps their files open, so that it can tell who lives when these were removed or can't be opened any
+    more: to take the living for dead would cost them their sessions.
+    """
+
+    def __init__(self, directory: Path, own: str = "") -> None:
         self._directory = directory
         self._own = own
+        #: The descriptor of each member's file.
+        self._files: dict[str, int] = {}
 
     def lives(self, member: str) -> bool:
         """Whether ``member`` is alive; one always is to itself."""
-        try:
-            return member == self._own or is_locked(self._directory / member)
-        except FileNotFoundError:
-            return False
+        return member == self._own or self._is_locked(member)
 
     def any(self, *, users_only: bool = False) -> bool:
-        """Whether another member is alive, or one that may run tests."""
-        return any_alive(self._directory, but=self._own, users_only=users_only)
+        """Whether another member is alive, or one that may run tests. Files of the dead are removed."""
+        try:
+            names = _names(self._directory)
+        except OSError:
+            names = set()
+        names = (names | set(self._files)) - {self._own}
+        return any(self._lives(name) for name in sorted(names) if not users_only or _may_run_tests(name))
+
+    def _lives(self, name: str) -> bool:
+        if self._is_locked(name):
+            return True
+        with suppress(OSError):  # on a disk that is read-only by now it stays
+            (self._directory / name).unlink(missing_ok=True)
+        return False
+
+    def _is_locked(self, name: str) -> bool:
+        if name not in self._files:
+            path = self._directory / name
+            try:
+                if _HELD.get(_identity(path.stat())) == real.pid():
+                    return True
+                self._files[name] = _open(path)
+            except FileNotFoundError:
+                return False
+            except OSError:
+                return _process_lives(name)
+        if _is_held(self._files[name]):
+            return True
+        os.close(self._files.pop(name))
+        return False
 
 
 def any_alive(directory: Path, *, but: str = "", users_only: bool = False) -> bool:
@@ -118,13 +151,17 @@ def any_alive(directory: Path, *, but: str = "", users_only: bool = False) -> bo
     Files of the dead are removed.
     """
     try:
-        names = [entry.name for entry in os.scandir(directory) if not entry.name.startswith(".")]
-        names = [name for name in names if name != but]
-        if users_only:
-            names = [name for name in names if _may_run_tests(name)]
+        names = _names(directory) - {but}
     except FileNotFoundError:
         return False
+    if users_only:
+        names = {name for name in names if _may_run_tests(name)}
     return any(_alive(directory / name) for name in names)
+
+
+def _names(directory: Path) -> set[str]:
+    with os.scandir(directory) as entries:
+        return {entry.name for entry in entries if not entry.name.startswith(".")}
 
 
 def _may_run_tests(name: str) -> bool:
@@ -132,6 +169,17 @@ def _may_run_tests(name: str) -> bool:
         return Name.parse(name).role is Role.PYTEST
     except ValueError:  # not ours, and perhaps another version's: whoever lives there may
         return True
+
+
+def _process_lives(name: str) -> bool:
+    """Whether there is a process with the ID of the member ``name``, which may be another one by now."""
+    try:
+        os.kill(Name.parse(name).pid, 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _alive(path: Path) -> bool:
@@ -152,13 +200,23 @@ def is_locked(path: Path) -> bool:
     """
     if _HELD.get(_identity(path.stat())) == real.pid():
         return True
-    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # a pipe that somebody has put there has no end
+    descriptor = _open(path)
+    try:
+        return _is_held(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # a pipe that somebody has put there has no end
+
+
+def _is_held(descriptor: int) -> bool:
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):  # POSIX allows either for "held by another"
         return True
-    finally:
-        os.close(descriptor)
+    fcntl.lockf(descriptor, fcntl.LOCK_UN)
     return False
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pytest_agb.wall_clock import wall_seconds
+from pytest_agb import real
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ class RestartLimit:
     """The restarts of one such process, in a file; count under the lock of the start."""
 
     def __init__(self, path: Path) -> None:
-        #: When it was started again, Unix seconds.
+        #: Each boot and second at which it was started again.
         self._path = path
 
     def reached(self) -> bool:
@@ -31,8 +31,12 @@ class RestartLimit:
 
     def count(self) -> None:
         """It is started again."""
-        self._path.write_text(json.dumps([*self._recent(), wall_seconds()]))
+        self._path.write_text(json.dumps([*self._recent(), (real.boot_id(), real.boot_seconds())]))
 
-    def _recent(self) -> list[float]:
-        times = json.loads(self._path.read_text()) if self._path.exists() else []
-        return [at for at in times if at > wall_seconds() - RESTART_SECONDS]
+    def _recent(self) -> list[tuple[str, float]]:
+        since = real.boot_seconds() - RESTART_SECONDS
+        try:
+            times = json.loads(self._path.read_text())
+            return [(boot, at) for boot, at in times if boot == real.boot_id() and at > since]
+        except (OSError, ValueError, TypeError):  # there were none, or somebody has damaged it
+            return []

@@ -14,7 +14,8 @@ Standard library only: the controller looks here at the end of every run, whethe
             account.json                       which account's sessions these are, without the key
             slots.sqlite3                      the sessions
             told-*                             which test has an error in full that others share
-            keeper.lock, keeper.json, keeper.alive, keeper.log, keeper.restarts    the run's keeper
+            keeper.lock, keeper.json, keeper.alive, keeper.log, keeper.restarts    the run's keeper; its lock
+                                           and pulse (`run/pulse.py`) are in keeper.alive
             server.lock, server.json, server.alive, server.log, sandboxes/    the run's local server
 """
 
@@ -25,6 +26,8 @@ import secrets
 import stat
 import tempfile
 from pathlib import Path
+
+from pytest_agb import real
 
 #: The names in the directory that are no run's, or begin as none can: a run ID has no underscore.
 ENDED = "ended_"
@@ -88,8 +91,7 @@ def exists(run_id: str, temp: str = "") -> bool:
 
 def place(temp: str = "") -> str:
     """Name the user's directory on this host as no other host's is named, though that has the same path."""
-    boot = Path("/proc/sys/kernel/random/boot_id")  # of Linux: names of hosts are not unique
-    return f"{os.uname().nodename} {boot.read_text().strip() if boot.exists() else ''} {base(temp)}"
+    return f"{os.uname().nodename} {real.boot_id()} {base(temp)}"  # names of hosts are not unique
 
 
 def make_base(temp: str = "") -> Path:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 _BUSY_SECONDS = 30.0
 
 #: Of the schema: another version of this plugin may have left a run behind.
-_VERSION = 5
+_VERSION = 6
 
-_SCHEMA = """
+#: All tables.
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS slots (
     slot TEXT PRIMARY KEY,
     state TEXT NOT NULL,
@@ -35,7 +36,8 @@ CREATE TABLE IF NOT EXISTS slots (
     request_id TEXT NOT NULL DEFAULT '',
     idle_timeout INTEGER NOT NULL,
     created_at REAL NOT NULL,
-    expires_at INTEGER NOT NULL,
+    expires_at REAL NOT NULL,
+    ahead REAL NOT NULL DEFAULT 0,
     answered_at REAL NOT NULL DEFAULT 0,
     idle_since REAL NOT NULL DEFAULT 0,
     leased_at REAL NOT NULL DEFAULT 0,
@@ -115,7 +117,7 @@ def lay_schema(path: Path) -> None:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(_SCHEMA)
+            connection.executescript(SCHEMA)
             connection.execute(f"PRAGMA user_version = {_VERSION}")
         finally:
             connection.close()
@@ -161,6 +163,12 @@ class Database:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def _replace(self, connection: sqlite3.Connection) -> None:
+        """Go on with another connection."""
+        with suppress(sqlite3.Error):  # the file is in no good state
+            self._connection.close()
+        self._connection = connection
 
     def version(self) -> int:
         """Changes whenever another process has written."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 class Fact(StrEnum):
     """The names of what is told."""
 
+    #: What the run's clock goes by, as JSON: see `pytest_agb.store.run_clock`.
+    CLOCK = "clock"
     #: Seconds that a create, a lease and a delete take, as JSON.
     TIMES = "times"
     #: How many sessions there should be at once, and why: words for people.
@@ -34,6 +36,14 @@ class Facts:
             self._database.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name.value, value))
         else:
             self._database.write("DELETE FROM facts WHERE name = ?", (name.value,))
+
+    def settle(self, name: Fact, value: str) -> str:
+        """Publish a fact unless there is one; return the one that there is."""
+        settled = self.get(name)
+        if settled:
+            return settled
+        self._database.write("INSERT OR IGNORE INTO facts VALUES (?, ?)", (name.value, value))
+        return self.get(name)
 
     def get(self, name: Fact) -> str:
         """A fact; empty where there is none."""

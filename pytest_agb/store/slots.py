@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.wall_clock import wall_seconds
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -68,15 +66,18 @@ class Slot:
     request_id: str
     #: Seconds.
     idle_timeout: int
-    #: Unix seconds.
+    #: This and all other times are by the run's clock (`pytest_agb.store.run_clock`).
     created_at: float
-    #: Unix seconds after which nobody can still be using the session.
-    expires_at: int
-    #: Unix seconds at which the service last said that it is there.
+    #: When nobody can still be using the session.
+    expires_at: float
+    #: Seconds by which the wall clock, which the session's labels go by, was ahead of the run's when it was
+    #: created.
+    ahead: float
+    #: When the service last said that it is there.
     answered_at: float
-    #: Unix seconds at which it was last ready, or given back.
+    #: When it was last ready, or given back.
     idle_since: float
-    #: Unix seconds of the latest lease.
+    #: When the latest lease began.
     leased_at: float
     #: Seconds that the latest lease took.
     held: float
@@ -116,26 +117,40 @@ def from_row(row: tuple[Any, ...]) -> Slot:
     return Slot(**{**values, **types})
 
 
+def to_row(slot: Slot) -> tuple[Any, ...]:
+    """Undo `from_row`."""
+    values = (getattr(slot, name) for name in Slot.__annotations__)
+    return tuple(value.value if isinstance(value, StrEnum) else value for value in values)
+
+
 class SlotTable:
     """The slots, as one process sees them."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = wall_seconds) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], float]) -> None:
         self._database = database
         self._clock = clock
 
     # ---- a slot's life -----------------------------------------------------------------------------------
 
     def begin(
-        self, slot: str, *, spec: str, member: str, idle_timeout: int, created_at: float, expires_at: int
+        self,
+        slot: str,
+        *,
+        spec: str,
+        member: str,
+        idle_timeout: int,
+        created_at: float,
+        expires_at: float,
+        ahead: float = 0.0,
     ) -> None:
         """Write a slot whose create ``member`` is about to send.
 
-        Its session's labels say the same ``created_at`` and ``expires_at``, in Unix seconds.
+        Its session's labels say ``created_at`` and ``expires_at`` by a clock that is ``ahead`` by so much.
         """
         self._database.write(
-            "INSERT INTO slots (slot, state, spec, member, idle_timeout, created_at, expires_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (slot, SlotState.CREATING.value, spec, member, idle_timeout, created_at, expires_at),
+            "INSERT INTO slots (slot, state, spec, member, idle_timeout, created_at, expires_at, ahead) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (slot, SlotState.CREATING.value, spec, member, idle_timeout, created_at, expires_at, ahead),
         )
 
     def ready(self, slot: str, session_id: str, request_id: str = "") -> None:
@@ -285,6 +300,10 @@ class SlotTable:
             "SELECT session_id FROM slots WHERE session_id IS NOT NULL AND state <> 'gone'"
         )
         return {row[0] for row in rows}
+
+    def known(self) -> set[str]:
+        """The IDs of all sessions that slots have or once had."""
+        return {row[0] for row in self._database.fetch("SELECT session_id FROM slots") if row[0] is not None}
 
     def had(self, session_id: str) -> bool:
         """Whether any slot has, or once had, a session of this ID."""

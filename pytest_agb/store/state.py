@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_agb.store import run_clock
 from pytest_agb.store.database import Database
 from pytest_agb.store.facts import Facts
 from pytest_agb.store.refusals import Refusals
 from pytest_agb.store.slots import SlotTable
 from pytest_agb.store.upcoming import Upcoming
 from pytest_agb.store.waiters import Waiters
-from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +36,21 @@ def usable_seconds(settings: Settings) -> float:
 class State:
     """One connection and the tables on it."""
 
-    def __init__(self, run: Path, settings: Settings, *, clock: Callable[[], float] = wall_seconds) -> None:
-        self.database = Database(database_path(run))
+    def __init__(
+        self,
+        run: Path,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] | None = None,
+        database: Database | None = None,
+    ) -> None:
+        """``clock`` takes the place of the run's own, for simulations; ``database`` of a new connection."""
+        self.database = database or Database(database_path(run))
+        self.facts = Facts(self.database)
+        self.clock = clock = clock or run_clock.of(self.facts)
         self.slots = SlotTable(self.database, clock=clock)
         self.waiters = Waiters(self.database, usable_seconds=usable_seconds(settings), clock=clock)
         self.upcoming = Upcoming(self.database)
-        self.facts = Facts(self.database)
         self.refusals = Refusals(self.database)
 
     def close(self) -> None:

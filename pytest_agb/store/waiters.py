@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.store import slots, upcoming
 from pytest_agb.store.slots import Slot, SlotState
-from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,9 +29,7 @@ class Want:
 class Waiters:
     """The queue of those who wait, as one process sees it: first come, first served."""
 
-    def __init__(
-        self, database: Database, *, usable_seconds: float, clock: Callable[[], float] = wall_seconds
-    ) -> None:
+    def __init__(self, database: Database, *, usable_seconds: float, clock: Callable[[], float]) -> None:
         """A session older than ``usable_seconds`` is not leased any more."""
         self._database = database
         self._usable = usable_seconds

@@ -105,7 +105,7 @@ def test_endpoint_that_answers_html(pytester: pytest.Pytester, cloud: StandIn) -
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["no AGB session: *AGB_ENDPOINT*proxy or login page*"])
-    result.stdout.fnmatch_lines(["agb: session of slot * may be left: its create has no good answer: *"])
+    result.stdout.fnmatch_lines(["agb: a session of slot * may be there: its create has no good answer: *"])
     assert cloud.live_sessions() == []
 
 
@@ -144,7 +144,7 @@ def test_a_delete_that_fails_for_good_is_said_with_the_command_that_helps(
     result.stdout.fnmatch_lines(
         [
             "agb: 1 session created, 0 deleted, 0 kept, 1 left, did not wait for the rest *",
-            f"agb: session {session.session_id} may be left: could not be deleted: *",
+            f"agb: session {session.session_id} is left: could not be deleted: *",
             "agb: to delete what is left: pytest-agb sweep --run run-*",
         ]
     )

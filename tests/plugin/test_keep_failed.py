@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.deadline import eventually
+from support.many_tests import most_at_once
 from support.standin import StandIn
 
 from pytest_agb.settings import DEFAULT_IDLE_TIMEOUT_SECONDS, MAX_LIFETIME_SECONDS
@@ -173,19 +174,24 @@ def test_a_kept_session_is_not_leased_again(pytester: pytest.Pytester, cloud: St
     result.stdout.fnmatch_lines(["agb: 2 sessions created, 1 deleted, 1 kept, 0 left"])
 
 
-def test_what_is_kept_is_beyond_the_ceiling(pytester: pytest.Pytester, cloud: StandIn) -> None:
-    """Else the second test would wait for somebody to look into the first one's session."""
-    pytester.makeini("[pytest]\nagb_wait_timeout = 10\n")
+def test_what_is_kept_counts_under_the_ceiling_and_makes_room_for_who_waits(
+    pytester: pytest.Pytester, cloud: StandIn, seen: Path
+) -> None:
+    """Else the last tests would wait for somebody to look into the first ones' sessions."""
+    cloud.delete_seconds = 0.3
+    pytester.makeini("[pytest]\nagb_wait_timeout = 60\n")
     pytester.makepyfile(
-        """
-        def test_1(agb_session): assert False
-        def test_2(agb_session): assert False
-        """
+        suite("""
+    @pytest.mark.parametrize("number", range(4))
+    def test_it(session, number): assert False
+    """)
     )
-    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-max-sessions=1")
+    result = pytester.runpytest_subprocess("--agb-keep-failed", "--agb-max-sessions=2")
 
-    result.assert_outcomes(failed=2)
-    assert len(alive(cloud)) == 2
+    result.assert_outcomes(failed=4)
+    assert most_at_once(cloud) <= 2
+    assert alive(cloud) == {(seen / f"test_it[{number}]").read_text() for number in (2, 3)}
+    result.stdout.fnmatch_lines(["agb: 4 sessions created, 2 deleted, 2 kept, 0 left"])
 
 
 def test_what_is_kept_makes_room_where_the_account_has_none(

@@ -1,11 +1,13 @@
-"""README names every option, and no other."""
+"""README names every option, and no other; a default that depends on where the run is."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from pytest_agb.plugin.options import OPTIONS
+import pytest
+
+from pytest_agb.plugin.options import OPTIONS, resolve
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -16,3 +18,13 @@ def test_readme_has_a_row_for_each_option_and_its_ini_twin() -> None:
     assert {ini: flag for flag, ini in rows} == {
         option.ini: "" if option.ini_only else option.flag for option in OPTIONS
     }
+
+
+def test_the_end_waits_longer_where_the_machine_may_go_with_the_job(
+    pytester: pytest.Pytester,
+) -> None:
+    ci = {"GITHUB_ACTIONS": "true", "GITHUB_RUN_ID": "7"}
+
+    assert resolve(pytester.parseconfig(), {}).end_timeout == 1
+    assert resolve(pytester.parseconfig(), ci).end_timeout == 30
+    assert resolve(pytester.parseconfig("--agb-end-timeout=0"), ci).end_timeout == 0

@@ -108,7 +108,9 @@ def test_one_session_for_all_tests_of_a_wide_scope(pytester: pytest.Pytester, cl
 
 
 def test_the_ceiling_holds_over_all_workers(pytester: pytest.Pytester, cloud: StandIn) -> None:
+    """Sessions on their way out, whose release is accepted, included."""
     cloud.latency["/mcp/createSession"] = 0.1
+    cloud.delete_seconds = 0.4
     pytester.makepyfile(many(12, seconds=0.1))
 
     pytester.runpytest_subprocess("-n3", "--agb-max-sessions=2").assert_outcomes(passed=12)

@@ -98,7 +98,7 @@ def test_no_room_is_blamed_for_as_long_as_there_is_none(service: StandIn, pools:
 
     def acquire() -> Lease:
         reasons.clear()
-        return pool.acquire(PARAMS, on_wait=lambda seconds, why: reasons.append(why))
+        return pool.acquire(PARAMS, on_wait=lambda seconds, why, alarming: reasons.append(why))
 
     service.fault("/mcp/createSession", "429")
     lease = acquire()

@@ -12,6 +12,7 @@ from support.pool_runs import PARAMS, finish, kill_keeper, spoil
 from support.standin import StandIn
 
 from pytest_agb.plugin.report.summary import lines
+from pytest_agb.pool import shutdown
 from pytest_agb.pool.pool import Pool
 from pytest_agb.pool.shutdown import DRAIN_SECONDS, drain
 from pytest_agb.run import run_directory
@@ -56,10 +57,13 @@ def test_a_keeper_that_failed_is_replaced_and_its_log_is_shown(
     service: StandIn, pools: Callable[[], Pool], settings: Settings
 ) -> None:
     pool = pools()
-    pool.acquire(PARAMS)
+    lease = pool.acquire(PARAMS)
     place = OnePerHost(run_directory.path(settings.run_id), "keeper")
-    spoil(settings, "DROP TABLE wants")
+    refuse = "WHEN new.accepted = 1 BEGIN SELECT RAISE(ABORT, 'no more'); END"
+    spoil(settings, f"CREATE TRIGGER broken BEFORE UPDATE ON slots {refuse}")
+    pool.release(lease)
     eventually(lambda: place.running() is None, "the keeper has failed")
+    spoil(settings, "DROP TRIGGER broken")
     pool.close()
 
     summary = drain(settings, lambda left: None)
@@ -68,7 +72,7 @@ def test_a_keeper_that_failed_is_replaced_and_its_log_is_shown(
     assert (summary.created, summary.deleted) == (1, 1)
     shown = "\n".join(lines(summary, settings))
     assert "the keeper failed and was replaced" in shown
-    assert "no such table: wants" in shown
+    assert "no more" in shown
 
 
 def test_a_keeper_that_dies_again_and_again_is_told_and_not_waited_for(
@@ -95,6 +99,68 @@ def test_a_keeper_that_dies_again_and_again_is_told_and_not_waited_for(
     (run_directory.path(settings.run_id) / "keeper.restarts").unlink()  # so that the next one can clean up
 
 
+def test_a_session_that_takes_long_to_go_is_called_released_and_not_waited_for(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    service.delete_seconds, service.lists_deleting = 4.0, True
+    pool = pools()
+    pool.release(pool.acquire(PARAMS))
+    pool.close()
+    began = time.monotonic()
+
+    summary = drain(settings._replace(end_timeout=0.5), lambda left: None)
+
+    assert time.monotonic() - began < 3.0
+    assert summary is not None
+    assert lines(summary, settings) == ["agb: 1 session created, 0 deleted, 1 released, 0 kept, 0 left"]
+
+
+def test_a_release_that_is_not_answered_is_waited_for_until_nothing_changes_any_more(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "PATIENCE_SECONDS", 0.5)
+    service.latency["/mcp/releaseSessionAsync"] = 5.0
+    pool = pools()
+    lease = pool.acquire(PARAMS)
+    pool.release(lease)
+    pool.close()
+
+    summary = drain(settings, lambda left: None)
+
+    assert summary is not None
+    first, name, sweep = lines(summary, settings)
+    assert first == (
+        "agb: 1 session created, 0 deleted, 0 kept, 1 left, "
+        "did not wait for the rest (nothing has changed for 0.5 s); it is deleted in the background"
+    )
+    assert name == f"agb: session {lease.session.session_id} is left: deleting"
+    assert sweep.startswith("agb: to delete what is left: pytest-agb sweep --run run-00000001")
+    service.latency.clear()
+
+
+def test_a_create_without_an_answer_is_told_apart_from_what_is_left(
+    service: StandIn, pools: Callable[[], Pool], settings: Settings
+) -> None:
+    pool = pools()
+    pool.release(pool.acquire(PARAMS))
+    pool.close()
+    eventually(lambda: not service.live_sessions(), "it is deleted")
+    spoil(
+        settings,
+        "INSERT INTO slots (slot, state, spec, member, idle_timeout, created_at, expires_at, note) "
+        "VALUES ('0123', 'lost', '', '', 120, 0, 9e9, 'its create has no good answer: no connection')",
+    )
+
+    summary = drain(settings, lambda left: None)
+
+    assert summary is not None
+    first, name, sweep = lines(summary, settings)
+    assert first == "agb: 1 session created, 1 deleted, 1 unanswered, 0 kept, 0 left"
+    assert name == "agb: a session of slot 0123 may be there: its create has no good answer: no connection"
+    assert sweep.startswith("agb: to delete what may be there: pytest-agb sweep --run run-00000001")
+    spoil(settings, "UPDATE slots SET state = 'gone'")
+
+
 def test_what_nothing_more_is_tried_for_is_not_waited_for(
     service: StandIn, pools: Callable[[], Pool], settings: Settings
 ) -> None:
@@ -111,7 +177,7 @@ def test_what_nothing_more_is_tried_for_is_not_waited_for(
     assert time.monotonic() - began < DRAIN_SECONDS / 2
     assert summary is not None
     assert [slot.trouble for slot in summary.left] == [Trouble.GIVEN_UP]
-    assert "may be left: given up: it is past its maximum lifetime" in "\n".join(lines(summary, settings))
+    assert "is left: given up: it is past its maximum lifetime" in "\n".join(lines(summary, settings))
     spoil(settings, "UPDATE slots SET state = 'gone'")
 
 
@@ -132,8 +198,9 @@ def test_a_state_that_can_not_be_read_is_told(
 
     assert summary is not None
     assert lines(summary, settings) == [
-        f"agb: what became of the run's sessions is not known: the run's state in {state} can't be used: "
-        "file is not a database. It is damaged: delete what is left by pytest-agb sweep --run run-00000001",
-        "agb: to delete what may be left: pytest-agb sweep --run run-00000001",
+        "agb: what became of the run's sessions is not known here: "
+        f"the run's state in {state} can't be used: file is not a database. "
+        "It is damaged: delete what is left by pytest-agb sweep --run run-00000001",
+        "agb: the service lists none of them any more",
     ]
     shutil.rmtree(run_directory.path(settings.run_id))

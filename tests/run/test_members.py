@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,3 +159,23 @@ def test_a_forked_child_sees_its_parent_alive_and_dead(directory: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert seen_alive_by_others(directory) == [member.name]
     member.leave()
+
+
+def test_who_watches_for_long_sees_who_lives_when_the_files_are_gone(directory: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", JOINS, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"joined\n"
+        others = members.Others(directory)
+        (name,) = [path.name for path in directory.iterdir()]
+        assert others.any()
+        shutil.rmtree(directory)
+
+        assert others.any(users_only=True)
+        assert others.lives(name)
+        assert not members.any_alive(directory), "who has just come can't know"
+        process.communicate()
+
+    assert not others.any()
+    assert not others.lives(name)

@@ -308,7 +308,7 @@ class Run:
         if most is not None:
             mine = [self._service.sessions[name] for name in self._service.live()]
             mine = [session for session in mine if session.labels["agb_run"] == self._settings.run_id]
-            counted = sum(not session.released for session in mine) - len(self._kept())
+            counted = len(mine)
             assert counted <= most, f"{counted} sessions where {most} are allowed"
         for name in self._service.foreign:
             session = self._service.sessions[name]

@@ -69,12 +69,12 @@ def test_eight_processes_lease_at_once(path: Path, slots: SlotTable) -> None:
     for number in range(200):
         ready(slots, f"{number}")
     code = """
-import sys
+import sys, time
 from pathlib import Path
 from pytest_agb.store.database import Database
 from pytest_agb.store.waiters import Waiters
 database = Database(Path(sys.argv[1]))
-leases = Waiters(database, usable_seconds=1e12)
+leases = Waiters(database, usable_seconds=1e12, clock=time.time)
 for _ in range(25):
     print(leases.ask("spec", member=sys.argv[2], user="").slot)
 database.close()

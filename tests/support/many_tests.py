@@ -18,7 +18,7 @@ def many(tests: int, seconds: float = 0.0) -> str:
 
 
 def most_at_once(cloud: StandIn) -> int:
-    """How many sessions there were at once, a session counting until its release is asked for."""
+    """How many sessions there were at once, a session counting until it is gone."""
     events = [(session.created_at, 1) for session in cloud.sessions.values()]
     events += [(session.gone_at, -1) for session in cloud.sessions.values() if session.gone_at is not None]
     level = most = 0

@@ -20,7 +20,7 @@ PARAMS = CreateSessionParams("agb-code-space-1", labels={"project": "demo"})
 
 def finish(settings: Settings) -> tuple[int, int, int]:
     """End the run as pytest does; return how many sessions were created, deleted, and are left."""
-    summary = drain(settings, lambda left: None) or Summary(0, 0, ())
+    summary = drain(settings, lambda left: None) or Summary(0, 0)
     return summary.created, summary.deleted, len(summary.left)
 
 

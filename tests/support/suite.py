@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
@@ -144,11 +145,24 @@ def nothing_to_keep(temp_directory: Path) -> bool:
     for path in temp_directory.glob("pytest-agb-*/run-*/slots.sqlite3"):
         try:
             with closing(Database(path)) as database:
-                if any(slot.state is not SlotState.LOST for slot in SlotTable(database).left()):
+                if any(
+                    slot.state is not SlotState.LOST for slot in SlotTable(database, clock=time.time).left()
+                ):
                     return False
         except StateError:
             return False  # it is being removed at this moment: look again
     return True
+
+
+def background_processes(temp_directory: Path) -> list[int]:
+    """The keepers and servers of runs with this temp directory, whatever became of their files."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended, or is not ours
+            is_ours = f"TMPDIR={temp_directory}".encode() in (process / "environ").read_bytes().split(b"\0")
+            if is_ours and b"pytest_agb.run.detach" in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+    return found
 
 
 def end_keepers(temp_directory: Path) -> None:

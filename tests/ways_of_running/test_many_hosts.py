@@ -126,7 +126,7 @@ def test_what_another_host_can_not_delete_is_named(suite: Suite, hosts: list[Pat
         process.wait(20)
 
     assert "remote workers had sessions of their own, 0 kept, 1 left, did not wait" in suite.output
-    assert f"agb: session {held.name} may be left: still listed by the service" in suite.output
+    assert f"agb: session {held.name} is left: still listed by the service" in suite.output
     assert "pytest-agb sweep --run run-" in suite.output
     suite.service.undeletable.clear()
     suite.assert_nothing_left()

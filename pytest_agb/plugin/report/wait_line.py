@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from pytest_agb import real
+from pytest_agb.plugin import controller
 from pytest_agb.plugin.pytest_internals import uncaptured
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ class WaitLine:
 
     def __enter__(self) -> Self:
         self._began = real.boot_seconds()
-        self._shown = False
+        self._shown = self._alarmed = False
         return self
 
     def __exit__(
@@ -42,14 +44,19 @@ class WaitLine:
                 "setup", "agb", f"waited {seconds:.1f} s for a session: {self._why}"
             )
 
-    def show(self, seconds: float, why: str) -> None:
-        """Show that the test has waited for ``seconds``, and ``why``."""
+    def show(self, seconds: float, why: str, alarming: bool) -> None:
+        """Show that the test has waited for ``seconds``, and ``why``; at once where that is ``alarming``."""
         self._why = why
+        if self._alarmed if alarming else self._shown or seconds < _QUIET_SECONDS:
+            return
+        self._shown, self._alarmed = True, alarming
+        line = f"agb: {self.test} waits for a session: {why}"
         reporter: pytest.TerminalReporter | None
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if self._shown or seconds < _QUIET_SECONDS or reporter is None:
-            return
-        self._shown = True
         with uncaptured(self._config):
-            reporter.ensure_newline()
-            reporter.write_line(f"agb: {self.test} waits for a session: {why}")
+            if controller.is_worker(self._config):
+                if alarming:  # of all else that a worker says, people see nothing before its test has ended
+                    print(line, file=sys.stderr, flush=True)
+            elif reporter is not None:
+                reporter.ensure_newline()
+                reporter.write_line(line)

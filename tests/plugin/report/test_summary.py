@@ -30,7 +30,7 @@ def test_the_end_of_a_run_on_a_terminal(pytester: pytest.Pytester, cloud: StandI
     cloud.delete_seconds = 1.5
     pytester.makepyfile(many(3))
 
-    written = on_a_terminal(sys.executable, "-m", "pytest", cwd=str(pytester.path))
+    written = on_a_terminal(sys.executable, "-m", "pytest", "--agb-end-timeout=30", cwd=str(pytester.path))
 
     assert "\ragb: deleting 3 sessions " in written
     assert written.index("agb: deleting 3") < written.index(
