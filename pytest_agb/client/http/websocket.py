@@ -82,9 +82,8 @@ def messages(
             while True:
                 yield connection.recv(max(0.0, end - real.boot_seconds()))
     except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
-        if not sent and real.boot_seconds() >= end:
-            error = TimeoutError()
-        failure = _explain(error, purpose, link, sent, limit)
+        late = not sent and real.boot_seconds() >= end  # the library calls it a connection that broke
+        failure = _explain(TimeoutError() if late else error, purpose, link, sent, limit)
     except Exception as error:
         by = network_guard.guard()
         if by is None or sent:

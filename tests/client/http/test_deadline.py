@@ -89,15 +89,18 @@ def test_an_answer_that_drips_is_a_timeout(serve: Callable[[socket.socket], None
 
 
 def test_a_request_that_is_taken_in_drops_is_a_timeout() -> None:
+    over = threading.Event()
+
     def sip(connection: socket.socket) -> None:
-        while connection.recv(1024):
-            time.sleep(0.01)
+        while not over.wait(0.01) and connection.recv(1024):
+            pass
 
     settings = ClientSettings(tool_margin_seconds=0.0)
     with server(sip) as endpoint, AGB("some-key", endpoint, timeout=SECONDS, settings=settings) as agb:
         began = time.monotonic()
         error = Session(agb, "session-1").call_mcp_tool("write", {"content": "x" * 30_000_000}).error
         took = time.monotonic() - began
+        over.set()
 
     assert isinstance(error, AGBTimeoutError), error
     assert took < SECONDS + 2

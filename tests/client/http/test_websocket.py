@@ -333,7 +333,7 @@ def test_a_program_that_is_not_taken_in_is_a_timeout(service: StandIn) -> None:
         service.stream = {"wsUrl": url, "token": TOKEN}
         session = agb.get(service.add_session({})).check().session
         began = time.monotonic()
-        result = session.code.run(secrets.token_hex(20_000_000), "py", stream_beta=True)  # type: ignore[arg-type]
+        result = session.code.run(secrets.token_hex(20_000_000), "py", stream_beta=True)
         took = time.monotonic() - began
         over.set()
 
