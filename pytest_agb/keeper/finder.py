@@ -43,6 +43,8 @@ class Look:
     answered: bool = True
     #: Whether there are sessions that this look did not come to.
     more: bool = False
+    #: Whether each that was listed has said that it is another one.
+    absent: bool = False
 
 
 @dataclass
@@ -55,6 +57,8 @@ class _Search:
     #: Sessions that this look is still to come to, and whether there are more than it will come to.
     to_read: list[str]
     more: bool
+    #: Why the listing broke off, if it did.
+    unlisted: AGBError | None
     #: How many had no labels yet.
     unlabelled: int = 0
     error: AGBError | None = None
@@ -83,20 +87,20 @@ class Finder:
     def look(self, slot: str, agb: AGB, then: Callable[[Look], None]) -> None:
         """Look for the session of ``slot`` once, and call ``then`` with what came of it."""
 
-        def call() -> list[str] | AGBError:
+        def call() -> tuple[list[str], AGBError | None]:
+            found: list[str] = []
             try:
-                return list(agb.iter_session_ids(labels={label_rules.SLOT: slot}))
+                found.extend(agb.iter_session_ids(labels={label_rules.SLOT: slot}))
             except AGBError as error:
-                return error
+                return found, error
+            return found, None
 
-        def listed(found: list[str] | AGBError) -> None:
-            if isinstance(found, AGBError):
-                then(Look(trouble=f"looking for it failed: {found}", unlisted=True, answered=False))
-                return
+        def listed(answer: tuple[list[str], AGBError | None]) -> None:
+            found, error = answer
             held = self._slots.held()
             unknown = self._ownership.unknown(name for name in found if name not in held)
             to_read, rest = unknown[: self._in_a_look], unknown[self._in_a_look :]
-            self._go_on(_Search(slot, agb, then, to_read, more=bool(rest)))
+            self._go_on(_Search(slot, agb, then, to_read, more=bool(rest), unlisted=error))
 
         self._jobs.start(call, listed)
 
@@ -145,6 +149,8 @@ def _labels(agb: AGB, session_ids: Sequence[str]) -> dict[str, Mapping[str, str]
 
 
 def _nothing(search: _Search, being_read: int) -> Look:
+    if search.unlisted is not None:
+        return Look(trouble=f"looking for it failed: {search.unlisted}", unlisted=True, answered=False)
     if search.error is not None:
         return Look(trouble=f"labels could not be read: {search.error}", answered=False)
     if search.more or being_read:
@@ -153,4 +159,4 @@ def _nothing(search: _Search, being_read: int) -> Look:
     if search.unlabelled:
         without = f"{search.unlabelled} of those listed have no labels, and are left alone"
         return Look(trouble=f"no session with its label shows up; {without}")
-    return Look(trouble="no session with its label shows up")
+    return Look(trouble="no session with its label shows up", absent=True)

@@ -16,7 +16,7 @@ from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_agb.settings import Settings
 
@@ -45,6 +45,8 @@ class Summary:
     depth: str = ""
     #: Seconds that a create, a lease and a delete took; ``None`` where that is not known.
     times: tuple[float, float, float] | None = None
+    #: How many sessions the account had room for, where that is known.
+    level: int | None = None
     #: The end of what the keeper printed: nothing, unless it failed.
     keeper_log: str = ""
     #: Whether the keeper died so often that it was not started again: nobody deletes what is left.
@@ -115,25 +117,39 @@ def _sum_up(
 ) -> Summary | None:
     stopped = _wait(process, progress, deadline)
     kept = _kept(process, stopped)
-    count, left = process.state.slots.count(), tuple(process.state.slots.left())
+    listed = _listed(process, settings, stopped, kept)
+    count = process.state.slots.count()
+    left = tuple(slot for slot in process.state.slots.left() if _may_be_there(slot, listed))
     keeper = process.keeper()
     if not count.created and not left and not keeper.given_up():
         return None
     told = process.state.facts
-    times = told.get(Fact.TIMES)
+    times, level = told.get(Fact.TIMES), told.get(Fact.LEVEL)
     return Summary(
         count.created,
         count.deleted,
         left,
         kept,
         stopped,
-        _listed(process, settings, stopped, kept),
+        listed,
         depth=told.get(Fact.DEPTH),
         times=tuple(json.loads(times)) if times else None,
+        level=int(level) if level else None,
         keeper_log=keeper.log_tail(),
         keeper_given_up=keeper.given_up(),
         notes=tuple(aside.take_notes(settings.temp_directory)),
     )
+
+
+def _may_be_there(slot: Slot, listed: Sequence[str] | None) -> bool:
+    """Whether a session of ``slot`` may be there, when the service still lists so much of the run.
+
+    There is none of a create that was refused, nor of one without an answer where neither a look for its slot
+    label nor a listing of the run shows one. The keeper looks on all the same.
+    """
+    if slot.state is not SlotState.LOST:
+        return True
+    return slot.trouble is not Trouble.REFUSED and not (slot.trouble is Trouble.ABSENT and listed == ())
 
 
 def _wait(process: JoinedRun, progress: Callable[[int], None], deadline: float) -> str:
