@@ -113,7 +113,8 @@ class Capacity:
         #: What the service said when it had no room.
         self._words = ""
         #: How many sessions the account has had room for, in this run or the last; infinite if not known.
-        self._learn_level(settings.level or math.inf)
+        earlier = state.facts.get(Fact.LEVEL)  # a keeper's before this one
+        self._learn_level(int(earlier) if earlier else settings.level or math.inf)
 
     @property
     def felt(self) -> bool:

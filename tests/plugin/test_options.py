@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pytest_agb.plugin.options import OPTIONS
+import pytest
+
+from pytest_agb.plugin.options import OPTIONS, remember_level, resolve
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -16,3 +18,27 @@ def test_readme_has_a_row_for_each_option_and_its_ini_twin() -> None:
     assert {ini: flag for flag, ini in rows} == {
         option.ini: "" if option.ini_only else option.flag for option in OPTIONS
     }
+
+
+def test_what_the_account_had_room_for_is_remembered_until_there_is_more(
+    pytester: pytest.Pytester, temp_directory: Path
+) -> None:
+    config = pytester.parseconfigure()
+    account = {"AGB_API_KEY": "ako-1"}
+    pytester.chdir()
+
+    def level() -> int | None:
+        config.option.agb_backend = "cloud"
+        return resolve(config, account).level
+
+    assert level() is None
+    remember_level(config, None, 7)
+    assert level() == 7
+    remember_level(config, 7, 7)
+    assert level() == 7
+    remember_level(config, 7, None)
+    assert level() is None
+    for damaged in ("7", 0, True, -1, [7]):
+        assert config.cache is not None
+        config.cache.set("agb/level", damaged)
+        assert level() is None

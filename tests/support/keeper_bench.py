@@ -39,12 +39,20 @@ class Bench:
     def __init__(self, run: Path, settings: Settings, **durations: float) -> None:
         run.mkdir()
         lay_schema(database_path(run))
+        self.settings = settings
         self.state = State(run, settings)
         self.keeper = Keeper(
             run,
             settings,
             durations=replace(KeeperSettings(look_seconds=0.02), janitor=JanitorSettings(**durations)),
             others=Everybody(),
+        )
+
+    def begin(self, slot: str) -> None:
+        """Write a slot whose create is under way."""
+        now = time.time()
+        self.state.slots.begin(
+            slot, spec=SPEC, member="worker", idle_timeout=120, created_at=now, expires_at=int(now) + 3600
         )
 
     def ask(self, spec: str = SPEC) -> int:
