@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_agb.client import AGBError, QuotaError, RefusedError, ThrottledError
 from pytest_agb.client.api.classify import blames_what_was_sent
 from pytest_agb.store.facts import Fact
-from pytest_agb.store.slots import SlotState
+from pytest_agb.store.slots import SlotState, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,7 +179,8 @@ class Capacity:
 
     def _live(self) -> int:
         """How many sessions of this run on this host the account may count now."""
-        return self._kept() + sum(slot.state is not SlotState.LOST for slot in self._state.slots.left())
+        left = [slot for slot in self._state.slots.left() if slot.trouble is not Trouble.GIVEN_UP]
+        return self._kept() + sum(slot.state is not SlotState.LOST for slot in left)
 
     def _kept(self) -> int:
         """How many sessions are left to the user: the account counts them, the ceiling does not."""

@@ -28,8 +28,10 @@ class JanitorSettings:
     #: To look for the session of a create whose answer was lost, from then on: labels show up late, and
     #: listings are half a minute old.
     lost_seconds: float = 120.0
-    #: The same, where the service does not answer whether there is such a session.
+    #: The same, where the service does not answer whether there is such a session, and looks for it at the
+    #: least: a machine that has slept for longer has not asked for longer.
     unanswered_seconds: float = 300.0
+    unanswered_looks: int = 8
     #: That whoever waits for such a session waits for it to show up: if the service answers that there is
     #: none, and at the most.
     absent_seconds: float = 0.5
@@ -49,6 +51,8 @@ class _Task:
     due: float
     pause: float
     under_way: bool = False
+    #: Looks for a lost session since the last one that was answered.
+    unanswered: int = 0
     #: When the service accepted the release; 0 before.
     accepted_at: float = 0.0
 
@@ -213,6 +217,8 @@ class Janitor:
             self._done(slot, f"{slot.note}; the local server has ended")
             return
 
+        began = self._clock()  # the machine may sleep before the answer comes, which says how it was
+
         def looked(look: Look) -> None:
             self._rest(task)
             if look.session_id is not None:
@@ -222,11 +228,16 @@ class Janitor:
             self._looked(slot.slot, look)
             if look.more:
                 task.due = 0.0
+            task.unanswered = 0 if look.answered else task.unanswered + 1
             settings, refused = self._settings, slot.trouble is Trouble.REFUSED
-            enough = settings.lost_seconds if look.answered else settings.unanswered_seconds
-            if (look.answered and refused) or self._clock() - task.began >= enough:
+            if look.answered:
+                enough = began - task.began >= settings.lost_seconds
+            else:
+                long = began - task.began >= settings.unanswered_seconds
+                enough = long and task.unanswered >= settings.unanswered_looks
+            if (look.absent and refused) or enough:
                 self._done(slot, slot.note if refused else f"{slot.note}; {look.trouble}")
-            elif look.answered:
+            elif look.answered and not refused:
                 self._slots.absent(slot.slot)
 
         task.under_way = True

@@ -100,6 +100,8 @@ class Provisioner:
     def step(self, slots: Sequence[Slot], *, over: bool) -> None:
         """Create and give up what the plan says. ``over``: no test will ask any more."""
         now = self._clock()
+        # The maximum lifetime has ended what is given up: that takes nobody's place.
+        slots = [slot for slot in slots if slot.trouble is not Trouble.GIVEN_UP]
         idle = [slot for slot in slots if slot.state is SlotState.IDLE]
         if over:
             self._give_up(idle, "the run is over")

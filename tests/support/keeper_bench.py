@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pytest_agb.client import AGBError, CreateSessionParams
 from pytest_agb.keeper.janitor import JanitorSettings
@@ -36,7 +37,7 @@ class Everybody(members.Others):
 class Bench:
     """A run whose keeper works when the test says so."""
 
-    def __init__(self, run: Path, settings: Settings, **durations: float) -> None:
+    def __init__(self, run: Path, settings: Settings, **durations: Any) -> None:
         run.mkdir()
         lay_schema(database_path(run))
         self.settings = settings
