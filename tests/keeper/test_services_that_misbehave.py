@@ -194,3 +194,14 @@ def test_a_session_that_can_not_be_kept_alive_is_tried_again_and_then_given_up(
     assert service.count(KEEP_ALIVE) >= (4 if fault == "403" else 2)
     ((note,),) = run.state.database.fetch("SELECT note FROM slots WHERE slot = ?", (first.slot,))
     assert "could not be kept alive" in note or "deleting" in note
+
+
+def test_what_is_past_its_maximum_lifetime_takes_nobodys_place(service: StandIn, bench: Benches) -> None:
+    """Its slot stays, for the record, and kept whoever waited under a ceiling from having any."""
+    run = bench(max_sessions=1)
+    run.begin("old")
+    run.state.slots.lost("old", "no answer")
+    run.state.database.write("UPDATE slots SET expires_at = 1")
+
+    assert isinstance(run.answer(run.ask()), Slot)
+    assert [slot.trouble for slot in run.state.slots.left() if slot.slot == "old"] == [Trouble.GIVEN_UP]
