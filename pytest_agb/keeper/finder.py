@@ -63,6 +63,19 @@ class _Search:
     unlabelled: int = 0
     error: AGBError | None = None
 
+    def take(self, asked: Sequence[str], answers: Mapping[str, Mapping[str, str] | AGBError]) -> None:
+        """Go on with what some sessions were ``asked``, by this look or another, and how they answered."""
+        for name in set(asked).intersection(self.to_read):
+            answer = answers.get(name)
+            if isinstance(answer, AGBError):
+                self.error = answer
+            else:
+                self.unlabelled += name in answers and not answer
+        self.to_read = [name for name in self.to_read if name not in asked]
+        if len(answers) < len(asked):  # the service does not answer: the rest is for the next look
+            self.to_read = []
+            self.error = next(answer for answer in answers.values() if isinstance(answer, AGBError))
+
 
 class Finder:
     """Any number of looks at once; what one of them reads the others need not ask for."""
@@ -83,6 +96,8 @@ class Finder:
         self._in_a_look = in_a_look
         #: Sessions whose labels are being read.
         self._being_read: set[str] = set()
+        #: Looks that wait for those.
+        self._waiting: list[_Search] = []
 
     def look(self, slot: str, agb: AGB, then: Callable[[Look], None]) -> None:
         """Look for the session of ``slot`` once, and call ``then`` with what came of it."""
@@ -109,26 +124,24 @@ class Finder:
         if session_id is not None and session_id not in self._slots.held():
             search.then(Look(session_id))
             return
-        to_read = self._ownership.unknown(search.to_read)
-        batch = [name for name in to_read if name not in self._being_read][: self._at_once]
-        if not batch:  # another look is reading what is left
-            search.then(_nothing(search, len(to_read)))
+        search.to_read = self._ownership.unknown(search.to_read)
+        batch = [name for name in search.to_read if name not in self._being_read][: self._at_once]
+        if not batch:
+            if search.to_read:  # another look is reading what is left
+                self._waiting.append(search)
+            else:
+                search.then(_nothing(search))
             return
         self._being_read.update(batch)
-        search.to_read = [name for name in to_read if name not in batch]
 
         def read(answers: Mapping[str, Mapping[str, str] | AGBError]) -> None:
             self._being_read.difference_update(batch)
             for name, answer in answers.items():
-                if isinstance(answer, AGBError):
-                    search.error = answer
-                    self._ownership.learn(name, {})
-                else:
-                    search.unlabelled += not answer
-                    self._ownership.learn(name, answer)
-            if len(answers) < len(batch):  # the service does not answer: the rest is for the next look
-                search.to_read = []
-            self._go_on(search)
+                self._ownership.learn(name, {} if isinstance(answer, AGBError) else answer)
+            waiting, self._waiting = self._waiting, []
+            for each in (search, *waiting):
+                each.take(batch, answers)
+                self._go_on(each)
 
         self._jobs.start(lambda: _labels(search.agb, batch), read)
 
@@ -148,14 +161,14 @@ def _labels(agb: AGB, session_ids: Sequence[str]) -> dict[str, Mapping[str, str]
     return answers
 
 
-def _nothing(search: _Search, being_read: int) -> Look:
+def _nothing(search: _Search) -> Look:
     if search.unlisted is not None:
         return Look(trouble=f"looking for it failed: {search.unlisted}", unlisted=True, answered=False)
     if search.error is not None:
         return Look(trouble=f"labels could not be read: {search.error}", answered=False)
-    if search.more or being_read:
+    if search.more:
         trouble = "not all sessions that were listed were asked for their labels"
-        return Look(trouble=trouble, answered=False, more=search.more)
+        return Look(trouble=trouble, answered=False, more=True)
     if search.unlabelled:
         without = f"{search.unlabelled} of those listed have no labels, and are left alone"
         return Look(trouble=f"no session with its label shows up; {without}")
