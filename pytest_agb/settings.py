@@ -92,6 +92,8 @@ class Settings(NamedTuple):
     keep_failed: bool = False
     #: Seconds that a create, a lease and a delete took in the last run, where that is known.
     times: tuple[float, float, float] | None = None
+    #: Sessions that the account had room for in the last run, where that is known.
+    level: int | None = None
     #: One of `LOCAL_NETWORKS`; of the local backend only.
     local_network: str = "none"
     #: Where the run's files are on this host, as at the start; empty for this process's temp directory.

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 #: Session IDs per page where nothing else is asked for (official SDK 0.12.0).
 DEFAULT_LIMIT = 10
 
+#: Pages of a listing without a session that no earlier page had, one after the other, before it is taken for
+#: one without an end.
+_PAGES_WITHOUT_NEWS = 100
+
 
 class AGB:
     """A client of one AGB account.
@@ -211,9 +215,13 @@ class AGB:
         try:
             _check_number("page", page)
             token: str | None = None
+            tokens: set[str] = set()
             for number in range(1, page + 1):
                 answer = self._list_page(labels, limit, token)
                 token = responses.next_token(answer)
+                if token in tokens:
+                    raise ProtocolError("Could not list sessions: the pages go round in a circle")
+                tokens.update([token] if token else [])
                 past_the_end = token is None and number < page
                 if past_the_end:
                     break
@@ -232,22 +240,28 @@ class AGB:
         )
 
     def iter_session_ids(self, labels: Mapping[str, str] | None = None, limit: int = 50) -> Iterator[str]:
-        """Give the IDs of all active sessions that carry all of ``labels``, ``limit`` per request.
+        """Give the IDs of all active sessions that carry all of ``labels``, ``limit`` per request, each once.
 
         Raises:
             AGBError: a page can't be had.
         """
         token: str | None = None
-        seen: set[str] = set()
+        tokens: set[str] = set()
+        given: dict[str, None] = {}
+        without_news = 0
         while True:
             answer = self._list_page(labels, limit, token)
-            yield from (item.session_id for item in responses.listed(answer))
+            new = dict.fromkeys(item.session_id for item in responses.listed(answer))
+            new = {name: None for name in new if name not in given}
+            given.update(new)
+            yield from new
             token = responses.next_token(answer)
             if token is None:
                 return
-            if token in seen:
+            without_news = 0 if new else without_news + 1
+            if token in tokens or without_news >= _PAGES_WITHOUT_NEWS:
                 raise ProtocolError("Could not list sessions: the pages go round in a circle")
-            seen.add(token)
+            tokens.add(token)
 
     def _list_page(self, labels: Mapping[str, str] | None, limit: int, token: str | None) -> messages.Answer:
         _check_number("limit", limit)

@@ -32,6 +32,8 @@ class ClientSettings:
     keepalive_expiry_seconds: float = 200.0
     #: Connections at most, which is calls in flight at most.
     max_connections: int = 128
+    #: An answer may have this many bytes, once it is decompressed, and a message of a stream as well.
+    answer_bytes: int = 64 << 20
     #: A tool's HTTP call may outlast the tool's own timeout by this much.
     tool_margin_seconds: float = 15.0
     #: A release answered "accepted" must be over within this time. The SDK waits 300 s.

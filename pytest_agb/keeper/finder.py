@@ -43,6 +43,8 @@ class Look:
     answered: bool = True
     #: Whether there are sessions that this look did not come to.
     more: bool = False
+    #: Whether each that was listed has said that it is another one.
+    absent: bool = False
 
 
 @dataclass
@@ -55,9 +57,24 @@ class _Search:
     #: Sessions that this look is still to come to, and whether there are more than it will come to.
     to_read: list[str]
     more: bool
+    #: Why the listing broke off, if it did.
+    unlisted: AGBError | None
     #: How many had no labels yet.
     unlabelled: int = 0
     error: AGBError | None = None
+
+    def take(self, asked: Sequence[str], answers: Mapping[str, Mapping[str, str] | AGBError]) -> None:
+        """Go on with what some sessions were ``asked``, by this look or another, and how they answered."""
+        for name in set(asked).intersection(self.to_read):
+            answer = answers.get(name)
+            if isinstance(answer, AGBError):
+                self.error = answer
+            else:
+                self.unlabelled += name in answers and not answer
+        self.to_read = [name for name in self.to_read if name not in asked]
+        if len(answers) < len(asked):  # the service does not answer: the rest is for the next look
+            self.to_read = []
+            self.error = next(answer for answer in answers.values() if isinstance(answer, AGBError))
 
 
 class Finder:
@@ -79,24 +96,26 @@ class Finder:
         self._in_a_look = in_a_look
         #: Sessions whose labels are being read.
         self._being_read: set[str] = set()
+        #: Looks that wait for those.
+        self._waiting: list[_Search] = []
 
     def look(self, slot: str, agb: AGB, then: Callable[[Look], None]) -> None:
         """Look for the session of ``slot`` once, and call ``then`` with what came of it."""
 
-        def call() -> list[str] | AGBError:
+        def call() -> tuple[list[str], AGBError | None]:
+            found: list[str] = []
             try:
-                return list(agb.iter_session_ids(labels={label_rules.SLOT: slot}))
+                found.extend(agb.iter_session_ids(labels={label_rules.SLOT: slot}))
             except AGBError as error:
-                return error
+                return found, error
+            return found, None
 
-        def listed(found: list[str] | AGBError) -> None:
-            if isinstance(found, AGBError):
-                then(Look(trouble=f"looking for it failed: {found}", unlisted=True, answered=False))
-                return
+        def listed(answer: tuple[list[str], AGBError | None]) -> None:
+            found, error = answer
             held = self._slots.held()
             unknown = self._ownership.unknown(name for name in found if name not in held)
             to_read, rest = unknown[: self._in_a_look], unknown[self._in_a_look :]
-            self._go_on(_Search(slot, agb, then, to_read, more=bool(rest)))
+            self._go_on(_Search(slot, agb, then, to_read, more=bool(rest), unlisted=error))
 
         self._jobs.start(call, listed)
 
@@ -105,26 +124,24 @@ class Finder:
         if session_id is not None and session_id not in self._slots.held():
             search.then(Look(session_id))
             return
-        to_read = self._ownership.unknown(search.to_read)
-        batch = [name for name in to_read if name not in self._being_read][: self._at_once]
-        if not batch:  # another look is reading what is left
-            search.then(_nothing(search, len(to_read)))
+        search.to_read = self._ownership.unknown(search.to_read)
+        batch = [name for name in search.to_read if name not in self._being_read][: self._at_once]
+        if not batch:
+            if search.to_read:  # another look is reading what is left
+                self._waiting.append(search)
+            else:
+                search.then(_nothing(search))
             return
         self._being_read.update(batch)
-        search.to_read = [name for name in to_read if name not in batch]
 
         def read(answers: Mapping[str, Mapping[str, str] | AGBError]) -> None:
             self._being_read.difference_update(batch)
             for name, answer in answers.items():
-                if isinstance(answer, AGBError):
-                    search.error = answer
-                    self._ownership.learn(name, {})
-                else:
-                    search.unlabelled += not answer
-                    self._ownership.learn(name, answer)
-            if len(answers) < len(batch):  # the service does not answer: the rest is for the next look
-                search.to_read = []
-            self._go_on(search)
+                self._ownership.learn(name, {} if isinstance(answer, AGBError) else answer)
+            waiting, self._waiting = self._waiting, []
+            for each in (search, *waiting):
+                each.take(batch, answers)
+                self._go_on(each)
 
         self._jobs.start(lambda: _labels(search.agb, batch), read)
 
@@ -144,13 +161,15 @@ def _labels(agb: AGB, session_ids: Sequence[str]) -> dict[str, Mapping[str, str]
     return answers
 
 
-def _nothing(search: _Search, being_read: int) -> Look:
+def _nothing(search: _Search) -> Look:
+    if search.unlisted is not None:
+        return Look(trouble=f"looking for it failed: {search.unlisted}", unlisted=True, answered=False)
     if search.error is not None:
         return Look(trouble=f"labels could not be read: {search.error}", answered=False)
-    if search.more or being_read:
+    if search.more:
         trouble = "not all sessions that were listed were asked for their labels"
-        return Look(trouble=trouble, answered=False, more=search.more)
+        return Look(trouble=trouble, answered=False, more=True)
     if search.unlabelled:
         without = f"{search.unlabelled} of those listed have no labels, and are left alone"
         return Look(trouble=f"no session with its label shows up; {without}")
-    return Look(trouble="no session with its label shows up")
+    return Look(trouble="no session with its label shows up", absent=True)

@@ -25,12 +25,19 @@ Result = TypeVar("Result")
 class JanitorSettings:
     """Durations in seconds."""
 
-    #: To look for the session of a create whose answer was lost, from then on: labels show up late.
-    lost_seconds: float = 60.0
-    #: The same, where the service does not answer whether there is such a session.
+    #: To look for the session of a create whose answer was lost, from then on: labels show up late, and
+    #: listings are half a minute old.
+    lost_seconds: float = 120.0
+    #: The same, where the service does not answer whether there is such a session, and looks for it at the
+    #: least: a machine that has slept for longer has not asked for longer.
     unanswered_seconds: float = 300.0
-    #: That whoever waits for such a session waits for it to show up.
+    unanswered_looks: int = 8
+    #: That whoever waits for such a session waits for it to show up: if the service answers that there is
+    #: none, and at the most.
+    absent_seconds: float = 0.5
     adopt_seconds: float = 10.0
+    #: After which the service is asked again to delete a session whose release it has accepted.
+    release_again_seconds: float = 20.0
     #: Between two requests for one session: the first, growing to the longest.
     first_retry_seconds: float = 0.25
     longest_retry_seconds: float = 30.0
@@ -44,6 +51,10 @@ class _Task:
     due: float
     pause: float
     under_way: bool = False
+    #: Looks for a lost session since the last one that was answered.
+    unanswered: int = 0
+    #: When the service accepted the release; 0 before.
+    accepted_at: float = 0.0
 
 
 class Janitor:
@@ -58,7 +69,7 @@ class Janitor:
         jobs: Jobs,
         ownership: Ownership,
         learn: Callable[..., None],
-        unfindable: Callable[[str], None],
+        looked: Callable[[str, Look], None],
         clock: Callable[[], float],
         settings: JanitorSettings,
     ) -> None:
@@ -69,10 +80,11 @@ class Janitor:
         self._ownership = ownership
         self._finder = Finder(state.slots, ownership, jobs)
         self._learn = learn
-        self._unfindable = unfindable
+        self._looked = looked
         self._clock = clock
         self._settings = settings
         self._tasks: dict[str, _Task] = {}
+        #: When each session is next to be kept alive, as far as the last try says so.
         self._kept_alive: dict[str, float] = {}
 
     def step(self, slots: Sequence[Slot]) -> float:
@@ -101,11 +113,10 @@ class Janitor:
 
     def _keep_alive(self, slot: Slot, now: float) -> None:
         assert slot.session_id is not None
-        since = max(slot.answered_at, self._kept_alive.get(slot.slot, 0.0))
-        agb = self._agb() if now >= since + slot.idle_timeout / 2 else None
+        agb = self._agb() if now >= self._keep_alive_at(slot) else None
         if agb is None:
             return
-        self._kept_alive[slot.slot] = now
+        self._kept_alive[slot.slot] = now + slot.idle_timeout / 2
         session = Session(agb, slot.session_id)
 
         def kept(result: OperationResult) -> None:
@@ -114,8 +125,17 @@ class Janitor:
             elif isinstance(result.error, NotFoundError):
                 self._slots.give_up(slot.slot, f"it ended while nobody used it: {result.error_message}")
                 self._slots.died(slot.slot, f"it is gone: {result.error_message}")  # if it is leased
+            elif now >= slot.answered_at + slot.idle_timeout:
+                self._slots.give_up(slot.slot, f"it could not be kept alive: {result.error_message}")
+            else:
+                self._kept_alive[slot.slot] = now + slot.idle_timeout / 8
 
         self._jobs.start(session.keep_alive, kept)
+
+    def _keep_alive_at(self, slot: Slot) -> float:
+        since = slot.answered_at + slot.idle_timeout / 2
+        tried = self._kept_alive.get(slot.slot, 0.0)
+        return max(since, tried)
 
     # ---- lost and deleting -------------------------------------------------------------------------------
 
@@ -125,6 +145,7 @@ class Janitor:
             if slot.state is SlotState.DELETING and slot.uses:
                 self._learn(lease=slot.held)
             task = self._tasks[slot.slot] = _Task(now, now, self._settings.first_retry_seconds)
+            task.accepted_at = now if slot.accepted else 0.0  # by a keeper before this one
         if task.under_way or now < task.due:
             return
         agb = self._agb()
@@ -163,7 +184,9 @@ class Janitor:
                 self._slots.failing(slot.slot, f"could not be deleted: {result.error}")
                 return
             self._slots.accepted(slot.slot)
-            self._learn(delete=self._clock() - task.began)
+            if not task.accepted_at:
+                self._learn(delete=self._clock() - task.began)
+            task.accepted_at = self._clock()
             self._begin_anew(task)
 
         self._call(task, lambda: agb.release(session_id), released)
@@ -183,6 +206,9 @@ class Janitor:
                 self._slots.failing(slot.slot, f"could not be seen gone: {gone}")
             elif gone:
                 self._done(slot)
+            elif self._clock() - task.accepted_at >= self._settings.release_again_seconds:
+                seconds = self._clock() - task.accepted_at
+                self._slots.unaccepted(slot.slot, f"accepted for deletion and there {seconds:.0f} s later")
 
         self._call(task, look, looked)
 
@@ -191,20 +217,28 @@ class Janitor:
             self._done(slot, f"{slot.note}; the local server has ended")
             return
 
+        began = self._clock()  # the machine may sleep before the answer comes, which says how it was
+
         def looked(look: Look) -> None:
             self._rest(task)
             if look.session_id is not None:
                 self._slots.ready(slot.slot, look.session_id)
                 self._tasks.pop(slot.slot, None)
                 return
-            if look.unlisted:
-                self._unfindable(slot.slot)
+            self._looked(slot.slot, look)
             if look.more:
                 task.due = 0.0
-            settings = self._settings
-            enough = settings.lost_seconds if look.answered else settings.unanswered_seconds
-            if self._clock() - task.began >= enough:
-                self._done(slot, f"{slot.note}; {look.trouble}")
+            task.unanswered = 0 if look.answered else task.unanswered + 1
+            settings, refused = self._settings, slot.trouble is Trouble.REFUSED
+            if look.answered:
+                enough = began - task.began >= settings.lost_seconds
+            else:
+                long = began - task.began >= settings.unanswered_seconds
+                enough = long and task.unanswered >= settings.unanswered_looks
+            if (look.absent and refused) or enough:
+                self._done(slot, slot.note if refused else f"{slot.note}; {look.trouble}")
+            elif look.answered and not refused:
+                self._slots.absent(slot.slot)
 
         task.under_way = True
         self._finder.look(slot.slot, agb, looked)

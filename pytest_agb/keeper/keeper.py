@@ -95,6 +95,7 @@ class Keeper:
             jobs=self._creates,
             ownership=self.ownership,
             clock=clock,
+            absent_seconds=self._durations.janitor.absent_seconds,
             adopt_seconds=self._durations.janitor.adopt_seconds,
         )
         self._janitor = Janitor(
@@ -104,7 +105,7 @@ class Keeper:
             jobs=self._calls,
             ownership=self.ownership,
             learn=self._provisioner.learn,
-            unfindable=self._provisioner.unfindable,
+            looked=self._provisioner.looked,
             clock=clock,
             settings=self._durations.janitor,
         )

@@ -8,8 +8,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_agb import labels as label_rules
 from pytest_agb.client import (
     AGBError,
+    AuthenticationError,
     ProtocolError,
     SessionResult,
     UnavailableError,
@@ -17,16 +19,18 @@ from pytest_agb.client import (
 from pytest_agb.keeper import plan
 from pytest_agb.keeper.capacity import Capacity
 from pytest_agb.labels import RunLabels, expires_at
+from pytest_agb.run.ownership import whose
 from pytest_agb.store import error_text, session_spec
 from pytest_agb.store.facts import Fact
-from pytest_agb.store.slots import Slot, SlotState
+from pytest_agb.store.slots import Slot, SlotState, Trouble
 from pytest_agb.store.state import usable_seconds
 from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pytest_agb.client import AGB
+    from pytest_agb.keeper.finder import Look
     from pytest_agb.keeper.jobs import Jobs
     from pytest_agb.run.ownership import Ownership
     from pytest_agb.settings import Settings
@@ -43,6 +47,16 @@ class _Lost:
     spec: str
     at: float
     error: AGBError
+    #: Whether it took the place of one that was lost before it: there is no third.
+    again: bool
+
+
+@dataclass(frozen=True)
+class _Created:
+    """How a create ended, and which labels the session that it names has, as far as they can be read."""
+
+    result: SessionResult
+    labels: Mapping[str, str]
 
 
 class Provisioner:
@@ -58,9 +72,13 @@ class Provisioner:
         jobs: Jobs,
         ownership: Ownership,
         clock: Callable[[], float],
+        absent_seconds: float,
         adopt_seconds: float,
     ) -> None:
-        """Whoever waits for a session whose create was lost waits ``adopt_seconds`` for it to show up."""
+        """Whoever waits for a session whose create was lost waits for it to show up.
+
+        For ``absent_seconds`` if the service says that there is none, and ``adopt_seconds`` at the most.
+        """
         self._state = state
         self._settings = settings
         self._member = member
@@ -68,9 +86,12 @@ class Provisioner:
         self._jobs = jobs
         self._ownership = ownership
         self._clock = clock
+        self._absent_seconds = absent_seconds
         self._adopt_seconds = adopt_seconds
         self._capacity = Capacity(state, settings, clock)
         self._lost: dict[str, _Lost] = {}
+        #: How many creates of each spec are to take the place of lost ones.
+        self._again: Counter[str] = Counter()
         self._times: dict[str, float] = {}
         if settings.times:
             self._times = dict(zip(plan.Times.__annotations__, settings.times, strict=True))
@@ -80,6 +101,8 @@ class Provisioner:
     def step(self, slots: Sequence[Slot], *, over: bool) -> None:
         """Create and give up what the plan says. ``over``: no test will ask any more."""
         now = self._clock()
+        # The maximum lifetime has ended what is given up: that takes nobody's place.
+        slots = [slot for slot in slots if slot.trouble is not Trouble.GIVEN_UP]
         idle = [slot for slot in slots if slot.state is SlotState.IDLE]
         if over:
             self._give_up(idle, "the run is over")
@@ -97,11 +120,27 @@ class Provisioner:
             if self._state.refusals.find(session_spec.image(wanted)) is None:
                 self._create(wanted)
 
-    def unfindable(self, slot: str) -> None:
-        """The session of a lost create can't be looked for: whoever waits for it need wait no longer."""
-        lost = self._lost.pop(slot, None)
-        if lost is not None:
-            self._state.waiters.fail(lost.spec, error_text.write(lost.error))
+    def looked(self, slot: str, look: Look) -> None:
+        """A look for the session of a lost create showed none: let whoever waits have another one, or tell.
+
+        Another create goes out once, after the service has said that the first made no session that shows:
+        a lost one goes on counting, so that under a ceiling this waits.
+        """
+        lost = self._lost.get(slot)
+        if lost is None:
+            return
+        waited = self._clock() - lost.at
+        absent = look.answered and waited >= (self._absent_seconds if look.absent else self._adopt_seconds)
+        if look.unlisted or (absent and lost.again):
+            self._tell(slot)
+        elif absent:
+            del self._lost[slot]
+            self._again[lost.spec] += 1
+
+    def _tell(self, slot: str) -> None:
+        """Whoever waits for the session of a lost create need wait no longer."""
+        lost = self._lost.pop(slot)
+        self._state.waiters.fail(lost.spec, error_text.write(lost.error))
 
     def learn(self, **seconds: float) -> None:
         """Learn what a ``create``, ``lease`` or ``delete`` has just taken."""
@@ -117,14 +156,17 @@ class Provisioner:
     def _situation(self, slots: Sequence[Slot]) -> plan.Situation:
         settings = self._settings
         waiting = [want.spec for want in self._state.waiters.waiting()]
+        self._again &= Counter(waiting)
         states = Counter(slot.state for slot in slots)
-        # A lost session counts until it is found or given up, also when nobody waits for it any more.
-        forgotten = states[SlotState.LOST] - len(self._lost)
+        # A lost session counts until it is found or given up, also when nobody waits for it any more; one
+        # whose create was refused counts for the ceiling that was asked for, since that is a promise.
+        refused = sum(slot.trouble is Trouble.REFUSED for slot in slots)
+        forgotten = states[SlotState.LOST] - len(self._lost) - refused
         ending = states[SlotState.DELETING] + forgotten
         # The account's own count may well go on until a session is gone; a ceiling that was asked for does.
         if not self._capacity.felt and settings.max_sessions is None:
             ending -= sum(slot.accepted for slot in slots if slot.state is SlotState.DELETING)
-        depth = 0 if self._capacity.felt or self._unused() else self._depth()
+        depth = 0 if self._capacity.felt or self._unused() else self._capacity.ahead(self._depth())
         return plan.Situation(
             waiting=waiting,
             upcoming=self._state.upcoming.specs(depth + states[SlotState.IDLE]) if depth else (),
@@ -133,7 +175,7 @@ class Provisioner:
             + Counter(lost.spec for lost in self._lost.values()),
             leased=states[SlotState.LEASED],
             ending=ending,
-            ceiling=self._capacity.ceiling(),
+            ceiling=self._capacity.ceiling(refused),
             depth=depth,
             thrifty=settings.reuse == "never" or self._capacity.felt,
         )
@@ -174,6 +216,8 @@ class Provisioner:
 
     def _create(self, wanted: str) -> None:
         slot, began = secrets.token_hex(8), self._clock()
+        again = self._again[wanted] > 0
+        self._again[wanted] -= again
         expires = expires_at(self._settings, began)
         params = session_spec.read(wanted)
         self._state.slots.begin(
@@ -188,18 +232,23 @@ class Provisioner:
         labels = RunLabels.of_slot(self._settings, slot, began + ahead, expires + ahead).write()
         agb = self._agb()
 
-        def call() -> SessionResult:
+        def call() -> _Created:
             if agb is None:
-                return SessionResult.failed(UnavailableError("the local server has ended"))
-            return agb.create(params, reserved_labels=labels)
+                return _Created(SessionResult.failed(UnavailableError("the local server has ended")), {})
+            result = agb.create(params, reserved_labels=labels)
+            alone = not self._settings.outlives_run  # nobody else has sessions on the run's own server
+            return _Created(
+                result, {} if alone or not result.success else whose(agb, result.session.session_id)
+            )
 
-        def created(result: SessionResult) -> None:
+        def created(answer: _Created) -> None:
+            result = answer.result
             if not result.success:
-                self._failed(slot, wanted, result.error or AGBError(result.error_message))
-            elif whose := self._had_already(result.session.session_id):
-                message = f"the create was answered with session {result.session.session_id}, which {whose}"
+                self._failed(slot, wanted, result.error or AGBError(result.error_message), again=again)
+            elif reason := self._not_new(result.session.session_id, labels, answer.labels):
+                message = f"the create was answered with session {result.session.session_id}, which {reason}"
                 error = ProtocolError(message, request_id=result.request_id, maybe_executed=True)
-                self._failed(slot, wanted, error)
+                self._failed(slot, wanted, error, again=again)
             else:
                 self.learn(create=self._clock() - began)
                 self._state.slots.ready(slot, result.session.session_id, result.request_id)
@@ -207,23 +256,29 @@ class Provisioner:
 
         self._jobs.start(call, created)
 
-    def _had_already(self, session_id: str) -> str:
+    def _not_new(self, session_id: str, sent: Mapping[str, str], found: Mapping[str, str]) -> str:
         """Say why a session can't be what has just been created, or "": an answer may be another create's.
 
         One that is gone counts: the answer may have been on its way since before. Where the ID is really that
-        of a new session, its slot label says so, and it is found by that.
+        of a new session, its slot label says so, and it is found by that. Labels that do not show up yet say
+        nothing.
         """
         if self._state.slots.had(session_id):
             return "this run had before"
-        return "is somebody else's" if self._ownership.foreign(session_id) else ""
+        if self._ownership.foreign(session_id):
+            return "is somebody else's"
+        others = found and any(found.get(name) != sent[name] for name in (label_rules.RUN, label_rules.SLOT))
+        return "carries the labels of another" if others else ""
 
-    def _failed(self, slot: str, wanted: str, error: AGBError) -> None:
+    def _failed(self, slot: str, wanted: str, error: AGBError, *, again: bool) -> None:
         """Record how far a create got, and tell those who wait what there is to tell."""
         if error.maybe_executed:
-            self._lost[slot] = _Lost(wanted, self._clock(), error)
+            self._lost[slot] = _Lost(wanted, self._clock(), error, again)
             self._state.slots.lost(slot, f"its create has no good answer: {error.message}")
-        else:
+        elif error.http_status is None or isinstance(error, AuthenticationError):  # nothing was let in
             self._state.slots.gone(slot, note=error.message)
+        else:
+            self._state.slots.lost(slot, error.message, refused=True)
         if self._state.refusals.remember(error, session_spec.image(wanted)) or self._capacity.refused(error):
             return  # all who wait find it there, or wait on
         if not error.maybe_executed and not self._state.waiters.fail(wanted, error_text.write(error)):
@@ -235,5 +290,5 @@ class Provisioner:
         for slot, lost in list(self._lost.items()):
             if slot not in looked_for:
                 del self._lost[slot]
-            elif now - lost.at >= self._adopt_seconds:
-                self.unfindable(slot)
+            elif now - lost.at >= 2 * self._adopt_seconds:  # not even looks have come to their end
+                self._tell(slot)

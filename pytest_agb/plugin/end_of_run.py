@@ -39,4 +39,6 @@ def wait(config: pytest.Config, *, elsewhere: bool, used: bool) -> None:
             eye.leave()
     if summary is not None:
         options.remember_times(config, settings.backend, summary.times)
+        if settings.outlives_run:
+            options.remember_level(config, settings.level, summary.level)
         config.pluginmanager.register(SummaryReport(summary, settings), "agb-summary")

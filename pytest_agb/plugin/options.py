@@ -41,6 +41,7 @@ _MOST = 999_999
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True}
 _SWITCH |= {"false": False, "no": False, "off": False, "0": False}
 _TIMES = "agb/times"
+_LEVEL = "agb/level"
 _RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -422,6 +423,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] | None = None) -> 
     return Settings(
         **asked,
         times=_remembered_times(config, asked["backend"]),
+        level=_remembered_level(config) if cloud else None,
         endpoint=account.endpoint if cloud else "",
         timeout_seconds=account.timeout_seconds,
         api_key=account.api_key if cloud else Secret(os.urandom(32).hex()),
@@ -443,3 +445,16 @@ def remember_times(config: pytest.Config, backend: str, times: tuple[float, floa
     cache = getattr(config, "cache", None)
     if cache and times:
         cache.set(f"{_TIMES}-{backend}", list(times))
+
+
+def _remembered_level(config: pytest.Config) -> int | None:
+    cache = getattr(config, "cache", None)
+    found = cache.get(_LEVEL, None) if cache else None
+    return found if type(found) is int and found > 0 else None
+
+
+def remember_level(config: pytest.Config, before: int | None, level: int | None) -> None:
+    """Keep how many sessions the account has room for, for the next run; ``before``: of the last one."""
+    cache = getattr(config, "cache", None)
+    if cache and level != before:
+        cache.set(_LEVEL, level)

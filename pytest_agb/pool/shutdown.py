@@ -17,7 +17,7 @@ from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_agb.settings import Settings
 
@@ -52,6 +52,8 @@ class Summary:
     depth: str = ""
     #: Seconds that a create, a lease and a delete took; ``None`` where that is not known.
     times: tuple[float, float, float] | None = None
+    #: How many sessions the account had room for, where that is known.
+    level: int | None = None
     #: The end of what the keeper printed: nothing, unless it failed.
     keeper_log: str = ""
     #: Whether the keeper died so often that it was not started again: nobody deletes what is left.
@@ -145,13 +147,14 @@ def _drain_here(settings: Settings, progress: Callable[[int], None]) -> Summary 
 def _sum_up(process: JoinedRun, settings: Settings, progress: Callable[[int], None]) -> Summary | None:
     stopped = _wait(process, progress, settings.end_timeout)
     kept = _kept(process, stopped)
+    listed = _listed(process, settings, stopped)
     slots = process.state.slots
-    count, left = slots.count(), slots.left()
+    count, left = slots.count(), [slot for slot in slots.left() if _may_be_there(slot, listed)]
     keeper = process.keeper()
     if not count.created and not left and not keeper.given_up():
         return None
     told = process.state.facts
-    times = told.get(Fact.TIMES)
+    times, level = told.get(Fact.TIMES), told.get(Fact.LEVEL)
     return Summary(
         count.created,
         count.deleted,
@@ -160,14 +163,26 @@ def _sum_up(process: JoinedRun, settings: Settings, progress: Callable[[int], No
         unanswered=tuple(slot for slot in left if slot.session_id is None),
         kept=kept,
         stopped=stopped,
-        listed=_listed(process, settings, stopped),
+        listed=listed,
         depth=told.get(Fact.DEPTH),
         times=tuple(json.loads(times)) if times else None,
+        level=int(level) if level else None,
         keeper_log=keeper.log_tail(),
         keeper_given_up=keeper.given_up(),
         keeper_still=keeper.standstill(),
         notes=tuple(aside.take_notes(settings.temp_directory)),
     )
+
+
+def _may_be_there(slot: Slot, listed: Sequence[str] | None) -> bool:
+    """Whether a session of ``slot`` may be there, when the service still lists so much of the run.
+
+    There is none of a create that was refused, nor of one without an answer where neither a look for its slot
+    label nor a listing of the run shows one. The keeper looks on all the same.
+    """
+    if slot.state is not SlotState.LOST:
+        return True
+    return slot.trouble is not Trouble.REFUSED and not (slot.trouble is Trouble.ABSENT and listed == ())
 
 
 def _wait(process: JoinedRun, progress: Callable[[int], None], end_timeout: float) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_agb import labels as label_rules
 from pytest_agb import real
-from pytest_agb.client import NotFoundError, Session
+from pytest_agb.client import AGBError, NotFoundError, Session
+from pytest_agb.client.api import endpoints, responses
+from pytest_agb.client.api.messages import Repeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -75,6 +77,15 @@ def read_labels(agb: AGB, session_id: str) -> Mapping[str, str]:
     """
     labels: Mapping[str, str] = Session(agb, session_id).get_labels(include_reserved=True).check().data
     return labels
+
+
+def whose(agb: AGB, session_id: str) -> Mapping[str, str]:
+    """The labels of a session, asked once; none where they can't be had now."""
+    request = replace(endpoints.get_labels(session_id), repeat=Repeat.NEVER)
+    try:
+        return responses.labels(session_id, agb.send(request))
+    except AGBError:
+        return {}
 
 
 @dataclass(frozen=True)

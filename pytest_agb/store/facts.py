@@ -20,6 +20,8 @@ class Fact(StrEnum):
     DEPTH = "depth"
     #: What the service said when it had no room; there only while somebody waits for that.
     NO_ROOM = "no room"
+    #: How many sessions there were when the account had no room for another: a number.
+    LEVEL = "level"
 
 
 class Facts:

@@ -47,6 +47,10 @@ class Trouble(StrEnum):
     DEAD = "dead"
     #: It is past its maximum lifetime, which ends it by itself: nothing is tried any more.
     GIVEN_UP = "given up"
+    #: It is lost only to be safe: the service refused its create, and nobody has looked yet.
+    REFUSED = "refused"
+    #: It is lost, and the latest look showed no session of it; others follow, since labels show up late.
+    ABSENT = "absent"
 
 
 @dataclass(frozen=True)
@@ -173,9 +177,13 @@ class SlotTable:
                 f"slot {slot} can't have session {session_id}, which another slot holds"
             ) from error
 
-    def lost(self, slot: str, note: str) -> None:
-        """The answer to the create did not come: there may be a session, to be found by its slot label."""
-        self._move(slot, SlotState.LOST, (SlotState.CREATING,), "note = ?", (note,))
+    def lost(self, slot: str, note: str, *, refused: bool = False) -> None:
+        """The create has no good answer: there may be a session, to be found by its slot label.
+
+        ``refused``: the service said no, which makes a session unlikely.
+        """
+        trouble = Trouble.REFUSED if refused else Trouble.NONE
+        self._move(slot, SlotState.LOST, (SlotState.CREATING,), "note = ?", (note,), trouble=trouble)
 
     def returned(self, slot: str) -> None:
         """A lease ended, and the session is for whoever claims it next; one that is dead is to be deleted."""
@@ -263,6 +271,19 @@ class SlotTable:
         """A try to delete the session, or to see it gone, failed."""
         self._set_trouble(slot, Trouble.FAILING, note)
 
+    def absent(self, slot: str) -> None:
+        """A look for the session of a lost create showed none."""
+        self._database.write(
+            "UPDATE slots SET trouble = ? WHERE slot = ? AND state = ? AND trouble <> ?",
+            (Trouble.ABSENT.value, slot, SlotState.LOST.value, Trouble.ABSENT.value),
+        )
+
+    def unaccepted(self, slot: str, note: str) -> None:
+        """The service has accepted the release, and the session does not go: it is to be asked again."""
+        changes = "accepted = 0, note = ?"
+        deleting = SlotState.DELETING
+        self._move(slot, deleting, (deleting,), changes, (note,), trouble=Trouble.FAILING)
+
     def lapsed(self, slot: str) -> None:
         """The session is past its maximum lifetime, and nothing more is tried."""
         note = "given up: it is past its maximum lifetime, which ends it whatever became of its deletion"
@@ -340,11 +361,13 @@ class SlotTable:
         from_states: tuple[SlotState, ...],
         changes: str,
         values: tuple[object, ...],
+        *,
+        trouble: Trouble = Trouble.NONE,
     ) -> None:
         places = ", ".join("?" * len(from_states))
         changed = self._database.write(
-            f"UPDATE slots SET state = ?, trouble = '', {changes} WHERE slot = ? AND state IN ({places})",
-            (to.value, *values, slot, *(state.value for state in from_states)),
+            f"UPDATE slots SET state = ?, trouble = ?, {changes} WHERE slot = ? AND state IN ({places})",
+            (to.value, trouble.value, *values, slot, *(state.value for state in from_states)),
         )
         if changed != 1:
             raise IllegalTransitionError(f"slot {slot} can't become {to.value}")

@@ -146,3 +146,21 @@ def test_what_a_tool_says_is_no_news_of_the_account() -> None:
 @pytest.mark.parametrize("status", [200, 404])
 def test_what_is_not_the_apis_is_no_answer(body: bytes, status: int) -> None:
     assert type(read_answer(STATUS, status, body)) is ProtocolError
+
+
+def test_an_answer_about_another_session_is_refused(service: StandIn, agb: AGB) -> None:
+    """A cache or a gateway mixes answers up: what holds for another session must not pass for ours."""
+    other = {"sessionId": "session-2", "status": "FINISH", "resourceUrl": "https://other.invalid"}
+    body = json.dumps({"success": True, "data": other}).encode()
+    for request in (
+        endpoints.get_session("session-1"),
+        endpoints.get_status("session-1"),
+        endpoints.get_info("session-1"),
+        endpoints.keep_alive("session-1"),
+        endpoints.release("session-1"),
+        endpoints.get_labels("session-1"),
+    ):
+        error = read_answer(request, 200, body)
+        assert type(error) is ProtocolError, request.path
+        assert error.message.endswith("the answer is about session session-2")
+    assert not isinstance(read_answer(endpoints.get_session("session-2"), 200, body), AGBError)

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from support.standin import IMAGE, StandIn
+from support.standin_faults import Fault
 
-from pytest_agb import AGB, CreateSessionParams, InvalidRequestError
+from pytest_agb import AGB, AGBError, CreateSessionParams, InvalidRequestError, ProtocolError
 
 LIST = "/sdk/ListSession"
 
@@ -69,6 +70,41 @@ def test_the_iterator_raises_what_a_list_reports(service: StandIn, agb: AGB) -> 
 
     with pytest.raises(Exception, match="Could not list sessions"):
         list(agb.iter_session_ids())
+
+
+@pytest.mark.parametrize("fault", ["circle", "no_end"])
+def test_pages_that_never_end_do(service: StandIn, agb: AGB, ids: list[str], fault: Fault) -> None:
+    service.fault(LIST, fault, times=1000)
+    given: list[str] = []
+
+    with pytest.raises(ProtocolError, match="the pages go round in a circle"):
+        given.extend(
+            agb.iter_session_ids({"project": "demo"}, limit=2)
+        )  # what there was is given all the same
+    if fault == "circle":
+        assert isinstance(agb.list({"project": "demo"}, page=1000, limit=2).error, ProtocolError)
+
+    assert service.count(LIST) < 120
+
+
+def test_a_session_that_is_listed_twice_is_given_once(service: StandIn, agb: AGB, ids: list[str]) -> None:
+    service.fault(LIST, "circle", times=2)
+    service.fault(LIST, "400_after")
+    given: list[str] = []
+
+    with pytest.raises(AGBError):
+        given.extend(agb.iter_session_ids({"project": "demo"}, limit=4))
+
+    assert given == ids
+
+
+def test_ten_sessions_beside_ten_thousand_cost_one_request(service: StandIn, agb: AGB) -> None:
+    for _ in range(10_000):
+        service.add_session({"project": "another"})
+    ours = [service.add_session({"project": "demo"}) for _ in range(10)]
+
+    assert list(agb.iter_session_ids({"project": "demo"})) == ours
+    assert service.count(LIST) == 1
 
 
 def test_released_sessions_are_not_listed(agb: AGB, ids: list[str]) -> None:

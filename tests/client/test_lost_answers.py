@@ -20,7 +20,7 @@ CREATE = "/mcp/createSession"
 
 
 @pytest.mark.parametrize(
-    "fault", ["drop_after", "drop_before", "500_after", "html", "html_502", "not_json", "503"]
+    "fault", ["drop_after", "drop_before", "500_after", "hollow_after", "html", "html_502", "not_json", "503"]
 )
 def test_a_create_is_never_repeated(service: StandIn, agb: AGB, sleeps: Sleeps, fault: Fault) -> None:
     service.fault(CREATE, fault)
@@ -86,10 +86,18 @@ def test_an_answer_with_a_session_id_has_made_a_session(status: int, body: bytes
     assert classify.created_session_id(answer) == "s-1"
 
 
-def test_a_success_without_a_session_id_is_doubtful() -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"success": true, "data": {}}',
+        b'{"success": true, "data": {"sessionId": "", "resourceId": "r-1"}}',
+        b'{"code": "ok", "data": null}',
+    ],
+)
+def test_a_success_without_a_session_id_is_doubtful(body: bytes) -> None:
     request = endpoints.create_session(IMAGE, {}, 60, None)
 
-    error = read_answer(request, 200, b'{"success": true, "data": {}}')
+    error = read_answer(request, 200, body)
 
     assert isinstance(error, AGBError)
     assert error.maybe_executed

@@ -176,15 +176,15 @@ def test_a_session_without_labels_is_asked_until_the_limit_and_then_left(
         jobs=jobs,
         ownership=Ownership(RUN),
         learn=lambda **seconds: None,
-        unfindable=lambda slot: None,
+        looked=lambda slot, look: None,
         clock=lambda: now[0],
         settings=JanitorSettings(),
     )
-    for now[0] in (1000.0, 1030.0, 1059.0, 1091.0):
+    for now[0] in (1000.0, 1060.0, 1119.0, 1151.0):
         keeper.step(state.slots.left())
         while jobs.pending:
             jobs.finish(10.0)
-        assert bool(state.slots.left()) == (now[0] < 1060.0)
+        assert bool(state.slots.left()) == (now[0] < 1120.0)
 
     assert service.count(LABELS) == 4
     assert live(service) == {session_id}

@@ -51,7 +51,7 @@ def upkeep(state: State, now: float) -> Janitor:
         jobs=Jobs(ThreadPoolExecutor(1)),
         ownership=Ownership("run-00000001"),
         learn=lambda **seconds: None,
-        unfindable=lambda slot: None,
+        looked=lambda slot, look: None,
         clock=lambda: now,
         settings=JanitorSettings(),
     )
@@ -107,20 +107,20 @@ def test_a_lost_session_is_looked_for_from_when_it_was_lost(state: State) -> Non
         jobs=jobs,
         ownership=Ownership("run-00000001"),
         learn=lambda **seconds: None,
-        unfindable=lambda slot: None,
+        looked=lambda slot, look: None,
         clock=lambda: clock[0],
         settings=JanitorSettings(),
     )
-    for clock[0] in (1100.0, 1130.0):
+    for clock[0] in (1100.0, 1160.0):
         keeper.step(state.slots.left())
         jobs.finish(10.0)
     service.answers = False
-    clock[0] = 1161.0
+    clock[0] = 1221.0
     keeper.step(state.slots.left())
     jobs.finish(10.0)
     assert [slot.slot for slot in state.slots.left()] == ["a"]
     service.answers = True
-    clock[0] = 1191.0
+    clock[0] = 1251.0
     keeper.step(state.slots.left())
     jobs.finish(10.0)
 

@@ -69,7 +69,7 @@ def test_the_next_run_finds_the_lost_session_of_a_dead_one(
     service.fault(CREATE, "drop_after")
     service.label_lag_seconds = 3.0
     service.fault(LIST, "ignores_filter", times=1000)
-    dead = settings._replace(run_id="run-00000000", wait_timeout=1.0)
+    dead = settings._replace(run_id="run-00000000", wait_timeout=0.3)
 
     def child() -> None:
         with pytest.raises(AGBError):

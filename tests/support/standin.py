@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
-from support.standin_faults import BROKE, PAGES, REFUSALS, Fault, RefusedError, refused, reply
+from support.standin_faults import AFTER, PAGES, REFUSALS, Fault, RefusedError, refused, reply
 from support.standin_http import HttpReply, HttpRequest, HttpServer
 
 #: An image that the stand-in knows.
@@ -98,6 +98,10 @@ class StandIn:
         self.lists_deleting = False
         #: IDs of sessions whose release is refused.
         self.undeletable: set[str] = set()
+        #: How many releases are accepted and come to nothing.
+        self.forgotten_releases = 0
+        #: How old a listing is: sessions are listed so late, and for so long after their end.
+        self.listing_age_seconds = 0.0
         #: Seconds that every answer takes, and those of one path take on top.
         self.round_trip_seconds = 0.0
         self.latency: dict[str, float] = {}
@@ -201,8 +205,13 @@ class StandIn:
             answer = self._do(request, body, api_key, number)
         except RefusedError as refusal:
             answer = refused(number, refusal)
-        if fault == "500_after":
-            return refused(number, BROKE)
+        if fault in AFTER:
+            return refused(number, AFTER[fault], self.retry_after if fault == "429_after" else None)
+        if fault == "hollow_after":
+            return reply(200, number)
+        if fault in ("circle", "no_end"):
+            page = {"circle": number % 2 + 1, "no_end": number}[fault]
+            return HttpReply(200, json.dumps({**json.loads(answer.body), "nextToken": f"0{page}"}).encode())
         if fault == "hang":
             self._closing.wait(self.hang_seconds)
         return None if fault == "drop_after" or self._closing.is_set() else answer
@@ -263,19 +272,23 @@ class StandIn:
         session = self._find(given, api_key, touch=False)
         if session.session_id in self.undeletable:
             raise RefusedError(400, "InvalidState", "The session can't be released now")
-        if session.gone_at is None:
+        if self.forgotten_releases:
+            self.forgotten_releases -= 1
+        elif session.gone_at is None:
             session.gone_at = time.monotonic() + self.delete_seconds
         return {}
 
     def _list(self, given: dict[str, Any], api_key: str) -> dict[str, Any]:
         wanted = json.loads(given.get("labels") or "{}").items()
-        now = time.monotonic()
+        then = time.monotonic() - self.listing_age_seconds
         found = [
             session
-            for session in self.live_sessions(api_key)
-            if (session.gone_at is None or self.lists_deleting)
+            for session in self.sessions.values()
+            if session.api_key == api_key
+            and not self._is_gone(session, then)
+            and (session.gone_at is None or session.gone_at > then or self.lists_deleting)
             and wanted <= session.labels.items()
-            and now - session.created_at >= self.label_lag_seconds
+            and then - session.created_at >= self.label_lag_seconds
         ]
         start, size = int(given.get("nextToken") or 0), int(given.get("maxResults") or 10)
         page = found[start : start + size]
@@ -345,8 +358,8 @@ class StandIn:
             session.last_used = time.monotonic()
         return session
 
-    def _is_gone(self, session: StandInSession) -> bool:
-        now = time.monotonic()
+    def _is_gone(self, session: StandInSession, now: float | None = None) -> bool:
+        now = time.monotonic() if now is None else now
         idle = session.idle_timeout_seconds
         if session.gone_at is None and idle is not None and now - session.last_used >= idle:
             session.gone_at = now

@@ -22,6 +22,11 @@ Fault = Literal[
     "403",
     "429",  # with `Retry-After: retry_after`
     "500_after",  # it was done, the answer says 500
+    "429_after",  # it was done, the answer says 429
+    "400_after",  # it was done, the answer is a refusal
+    "hollow_after",  # it was done, the answer says so and no more
+    "circle",  # a listing whose pages go round
+    "no_end",  # a listing that names one more page each time
     "503",
     "ignores_filter",  # a listing shows all sessions of the account, whatever was asked for
 ]
@@ -40,7 +45,11 @@ PAGES: dict[Fault | None, HttpReply] = {
     "not_json": HttpReply(200, b'{"success": tru'),
 }
 
-BROKE = RefusedError(500, "InternalError", "Something broke")
+AFTER: dict[Fault | None, RefusedError] = {
+    "500_after": RefusedError(500, "InternalError", "Something broke"),
+    "429_after": RefusedError(429, "Throttling.User", "Too many requests"),
+    "400_after": RefusedError(400, "OperationFailed", "It did not work out"),
+}
 REFUSALS: dict[Fault | None, RefusedError] = {
     "401": RefusedError(401, "InvalidApiKey", "The API key is invalid"),
     "400_key": RefusedError(400, "InvalidApiKey", "The API key is invalid"),

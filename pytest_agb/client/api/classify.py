@@ -17,7 +17,7 @@ from pytest_agb.client.api.messages import Answer, Request, key_refused
 def refusal(request: Request, answer: Answer) -> errors.AGBError | None:
     """Judge an answer by HTTP status and ``success``: ``None`` where all is well."""
     if answer.http_status < 400 and answer.payload.get("success") is True:
-        return None
+        return _of_another(request, answer)
     text = answer.message or text_of(answer.fields.get("errMsg")) or "the service gives no reason"
     return _error(_kind(request, answer, own_words.of(text, request)), request, answer, text)
 
@@ -34,7 +34,8 @@ def create_refusal(request: Request, answer: Answer) -> errors.AGBError | None:
     if of_image and kind in (errors.NotFoundError, errors.PermissionDeniedError, errors.RefusedError):
         kind = errors.ImageNotFoundError
     error = _error(kind, request, answer, text)
-    if answer.http_status < 400 and answer.payload.get("success") is True and not answer.fields:
+    said_no = answer.payload.get("success") is False or answer.fields.get("success") is False
+    if answer.http_status < 400 and not said_no:
         error.maybe_executed = True  # "it worked", with nothing to show for it
     return error
 
@@ -48,9 +49,23 @@ def info_refusal(request: Request, answer: Answer) -> errors.AGBError | None:
     """Judge the answer to a call for details."""
     # The SDK looks at `data` alone here; so a service that leaves `success` out is taken at its word.
     if answer.http_status == 200 and answer.fields and answer.payload.get("success") is not False:
-        return None
+        return _of_another(request, answer)
     text = answer.message or "the answer holds no details"
     return _error(_kind(request, answer, own_words.of(text, request)), request, answer, text)
+
+
+def _of_another(request: Request, answer: Answer) -> errors.AGBError | None:
+    """Refuse an answer that speaks of another session than was asked about: what it says is not of ours."""
+    asked = text_of((request.body or {}).get("sessionId") or request.query.get("sessionId"))
+    named = text_of(answer.fields.get("sessionId"))
+    if not asked or not named or named == asked:
+        return None
+    return errors.ProtocolError(
+        answer.hide(f"Could not {request.purpose}: the answer is about session {named}"),
+        request_id=answer.hide(answer.request_id),
+        http_status=answer.http_status,
+        maybe_executed=True,
+    )
 
 
 def tool_refusal(request: Request, answer: Answer) -> errors.AGBError | None:

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 _PACKAGES = frozenset({"httpx", "httpcore"})
 
 #: What httpx goes without where it is not installed, as we do: its command line, what makes it asynchronous,
-#: HTTP/2. To import them would take longer than all else here.
-_LEFT_OUT = frozenset({"anyio", "click", "h2", "trio"})
+#: HTTP/2. To import them would take longer than all else here. And codings by which a few bytes of an answer
+#: become gigabytes at once, where gzip makes a thousand times as many at the most.
+_LEFT_OUT = frozenset({"anyio", "brotli", "brotlicffi", "click", "h2", "trio", "zstandard"})
 
 
 def _monotonic(
@@ -111,9 +112,10 @@ def _find(name: str, path: Sequence[str] | None) -> importlib.machinery.ModuleSp
 
 
 if TYPE_CHECKING:
+    import httpcore as httpcore
     import httpx as httpx
 else:
     codecs.lookup("idna")  # a socket would do that with the first host's name, and import it
     _copies = _Copies()
-    _copies.load("httpcore")  # httpx itself would import it with the first client
+    httpcore = _copies.load("httpcore")  # httpx itself would import it with the first client
     httpx = _copies.load("httpx")

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pytest_agb import real
 from pytest_agb.client import errors
 from pytest_agb.client.api import messages
-from pytest_agb.client.http import network_guard, retry
+from pytest_agb.client.http import deadline, network_guard, retry
 from pytest_agb.client.http.private_httpx import httpx
 from pytest_agb.secret import refuse_copies
 from pytest_agb.wall_clock import wall_seconds
@@ -44,6 +44,10 @@ class _SecretHeader(httpx.Auth):
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         request.headers[self._name] = self._prefix + self._secret.reveal()
         yield request
+
+
+class _TooBigError(Exception):
+    """An answer has more bytes than any of the API's."""
 
 
 def _body(request: messages.Request) -> dict[str, Any] | None:
@@ -155,34 +159,59 @@ class Transport:
 
     def _send_once(self, request: messages.Request) -> messages.Answer:
         timeout = max(self.timeout_seconds, request.timeout_seconds or 0)
-        failure: errors.AGBError | None = None
+        answer: messages.Answer | errors.AGBError
+        client = self._client()
         try:
-            response = self._client().request(
-                request.method,
-                (request.url or self.endpoint) + request.path,
-                params=dict(request.query),
-                json=_body(request),
-                timeout=httpx.Timeout(timeout, connect=min(timeout, self.settings.connect_timeout_seconds)),
-                auth=_SecretHeader(TOKEN_HEADER, request.token)
-                if request.token
-                else httpx.USE_CLIENT_DEFAULT,
+            with (
+                deadline.within(timeout),
+                client.stream(
+                    request.method,
+                    (request.url or self.endpoint) + request.path,
+                    params=dict(request.query),
+                    json=_body(request),
+                    timeout=httpx.Timeout(
+                        timeout, connect=min(timeout, self.settings.connect_timeout_seconds)
+                    ),
+                    auth=_SecretHeader(TOKEN_HEADER, request.token)
+                    if request.token
+                    else httpx.USE_CLIENT_DEFAULT,
+                ) as response,
+            ):
+                answer = self._read(request, response, self._receive(response))
+        except _TooBigError:
+            answer = errors.ProtocolError(
+                f"Could not {request.purpose}: the answer of {request.url or self.endpoint} has more than "
+                f"{self.settings.answer_bytes >> 20} MiB, or is encoded more than once",
+                maybe_executed=True,
             )
         except httpx.HTTPError as error:
-            failure = self._explain(request, error, timeout)
+            answer = self._explain(request, error, timeout)
         except (httpx.InvalidURL, UnicodeError) as error:
-            failure = errors.InvalidRequestError(f"Could not {request.purpose}: {self.redact(str(error))}")
+            answer = errors.InvalidRequestError(f"Could not {request.purpose}: {self.redact(str(error))}")
         except Exception as error:
-            failure = self._explain_interference(request, error)
-            if failure is None:
+            explained = self._explain_interference(request, error)
+            if explained is None:
                 raise
-        if failure is not None:  # raised out here: httpx's exception holds the request, and with it the key
-            raise failure
-        answer = self._read(request, response)
+            answer = explained
         if isinstance(answer, errors.AGBError):
-            raise answer
+            raise answer  # out here: httpx's exceptions hold the request with the key, and frames the body
         return answer
 
-    def _read(self, request: messages.Request, response: httpx.Response) -> messages.Answer | errors.AGBError:
+    def _receive(self, response: httpx.Response) -> bytes:
+        # Twice a thousand times as much would be there before it could be counted.
+        if "," in response.headers.get("content-encoding", ""):
+            raise _TooBigError
+        parts, size = [], 0
+        for part in response.iter_bytes():
+            size += len(part)
+            if size > self.settings.answer_bytes:
+                raise _TooBigError
+            parts.append(part)
+        return b"".join(parts)
+
+    def _read(
+        self, request: messages.Request, response: httpx.Response, content: bytes
+    ) -> messages.Answer | errors.AGBError:
         if response.is_redirect:
             location = self.redact(response.headers.get("location", "").partition("?")[0])
             return errors.ProtocolError(
@@ -193,7 +222,7 @@ class Transport:
         return messages.read_answer(
             replace(request, url=request.url or self.endpoint),  # an answer may quote its address, too
             response.status_code,
-            response.content,
+            content,
             response.headers.get("x-request-id", ""),
             retry.parse_retry_after(response.headers.get("retry-after"), self._wall_clock()),
             lambda value: self._hide(value, request),

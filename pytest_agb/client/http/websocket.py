@@ -7,6 +7,8 @@ open. It is the library by which the official SDK streams, and imported only by 
 from __future__ import annotations
 
 import logging
+import socket
+import struct
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -53,16 +55,29 @@ def messages(
             enough ``timeout_seconds`` after ``first`` was sent.
     """
     try:
-        from websockets.exceptions import WebSocketException
-        from websockets.sync.client import connect
+        from websockets.exceptions import InvalidStatus, WebSocketException
+        from websockets.sync.client import ClientConnection, connect
     except ImportError:
         raise errors.InvalidRequestError(
             f"Could not {purpose}: streaming needs the package websockets",
             hint="pip install 'pytest-agb[stream]'",
         ) from None
+
+    class Connection(ClientConnection):
+        """One that follows no redirect: the library would take the token along."""
+
+        def handshake(self, *args: Any, **kwargs: Any) -> None:
+            try:
+                super().handshake(*args, **kwargs)
+            except InvalidStatus as error:
+                if 300 <= error.response.status_code < 400:
+                    raise _RedirectError(error.response.headers.get("location", "")) from None
+                raise
+
     failure: errors.AGBError | None = None
     sent = False
     limit = settings.connect_timeout_seconds
+    end = real.boot_seconds() + limit
     try:
         with connect(
             link.url,
@@ -73,8 +88,10 @@ def messages(
             open_timeout=limit,
             logger=_MaskedLogger(link.token),
             close_timeout=_CLOSE_SECONDS,
-            max_size=None,  # a picture may have many megabytes
+            max_size=settings.answer_bytes,  # a picture may have many megabytes
+            create_connection=Connection,
         ) as connection:
+            _bound_sending(connection.socket, end - real.boot_seconds())
             connection.send(first)
             sent = True
             end = real.boot_seconds() + timeout_seconds
@@ -82,7 +99,8 @@ def messages(
             while True:
                 yield connection.recv(max(0.0, end - real.boot_seconds()))
     except (OSError, WebSocketException) as error:  # TimeoutError is an OSError
-        failure = _explain(error, purpose, link, sent, limit)
+        late = not sent and real.boot_seconds() >= end  # the library calls it a connection that broke
+        failure = _explain(TimeoutError() if late else error, purpose, link, sent, limit)
     except Exception as error:
         by = network_guard.guard()
         if by is None or sent:
@@ -94,6 +112,17 @@ def messages(
         raise failure
 
 
+class _RedirectError(OSError):
+    """The service redirects the stream elsewhere."""
+
+
+def _bound_sending(connection: socket.socket, seconds: float) -> None:
+    """Have a send fail that takes longer: the library knows no time for it."""
+    whole, part = divmod(max(seconds, 0.001), 1)
+    value = struct.pack("ll", int(whole), int(part * 1_000_000))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
+
+
 def _explain(error: Exception, purpose: str, link: StreamLink, sent: bool, limit: float) -> errors.AGBError:
     from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI
 
@@ -102,6 +131,8 @@ def _explain(error: Exception, purpose: str, link: StreamLink, sent: bool, limit
     if isinstance(error, TimeoutError):
         what = "no end of the program from" if sent else "no connection to"
         return errors.AGBTimeoutError(f"{failed}{what} {where} within {limit:g} s", maybe_executed=sent)
+    if isinstance(error, _RedirectError):
+        return errors.ProtocolError(f"{failed}{where} redirects to {str(error).partition('?')[0]}")
     if isinstance(error, InvalidStatus):
         status, body = error.response.status_code, error.response.body or b""
         said = " ".join(bytes(body).decode("utf-8", "replace").split())

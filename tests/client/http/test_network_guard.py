@@ -98,7 +98,7 @@ def test_an_error_of_nobodys_guard_stays_what_it_is(
 
     agb.open()
     client = agb._transport._client()
-    monkeypatch.setattr(client, "request", interrupted)
+    monkeypatch.setattr(client, "stream", interrupted)
 
     with pytest.raises(TooLongError):
         agb.list()

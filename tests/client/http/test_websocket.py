@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
+import socket
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from support.standin import StandIn
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
+from websockets.utils import accept_key
 
 from pytest_agb import (
     AGB,
@@ -314,3 +318,58 @@ def test_the_token_is_shown_nowhere(streamer: Streamer, session: Session) -> Non
     assert result.error.__context__ is None
     for frame in traceback.TracebackException.from_exception(result.error, capture_locals=True).stack:
         assert TOKEN not in str(frame.locals)
+
+
+def test_a_stream_takes_its_token_to_no_other_place(
+    service: StandIn, streamer: Streamer, session: Session
+) -> None:
+    def redirect(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(f"HTTP/1.1 302 Look\r\nlocation: {streamer.url}\r\n\r\n".encode())
+
+    with answering(redirect) as url:
+        service.stream = {"wsUrl": url, "token": TOKEN}
+        result = run(session)
+
+    assert streamer.asked == []
+    assert isinstance(result.error, ProtocolError)
+    assert f"redirects to {streamer.url}" in result.error_message
+
+
+def test_a_program_that_is_not_taken_in_is_a_timeout(service: StandIn) -> None:
+    over = threading.Event()
+
+    def greet_only(connection: socket.socket) -> None:
+        request = connection.recv(65536).decode()
+        key = next(line.split(": ")[1] for line in request.splitlines() if "Sec-WebSocket-Key" in line)
+        lines = ["HTTP/1.1 101 Yes", "Upgrade: websocket", "Connection: Upgrade"]
+        lines.append(f"Sec-WebSocket-Accept: {accept_key(key)}")
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        over.wait(30)
+
+    settings = ClientSettings(connect_timeout_seconds=1.0)
+    with answering(greet_only) as url, AGB(service.api_key, service.endpoint, settings=settings) as agb:
+        service.stream = {"wsUrl": url, "token": TOKEN}
+        session = agb.get(service.add_session({})).check().session
+        began = time.monotonic()
+        result = session.code.run(secrets.token_hex(20_000_000), "py", stream_beta=True)
+        took = time.monotonic() - began
+        over.set()
+
+    assert isinstance(result.error, AGBTimeoutError), result.error
+    assert took < 6
+
+
+@contextmanager
+def answering(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that has one connection dealt with by ``serve``."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with listener.accept()[0] as connection:
+                serve(connection)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/path"
+        thread.join(30)
