@@ -11,6 +11,12 @@ def local_isolation(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nagb_local_isolation = any\n")
 
 
+@pytest.fixture(autouse=True)
+def patience(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that is busy with other tests, a session may not be seen gone within a second."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-o agb_end_timeout=30")
+
+
 @pytest.fixture
 def seen(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory where tests of the suite under test leave what they saw; ``SEEN`` names it to them."""

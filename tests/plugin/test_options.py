@@ -21,8 +21,9 @@ def test_readme_has_a_row_for_each_option_and_its_ini_twin() -> None:
 
 
 def test_the_end_waits_longer_where_the_machine_may_go_with_the_job(
-    pytester: pytest.Pytester,
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("PYTEST_ADDOPTS")
     ci = {"GITHUB_ACTIONS": "true", "GITHUB_RUN_ID": "7"}
 
     assert resolve(pytester.parseconfig(), {}).end_timeout == 1
