@@ -45,7 +45,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(_LEFT_OUT):
             monkeypatch.delenv(name)
     # httpx brings anyio, and that a plugin whose import takes as long as pytest's own, in each run of a test.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio")
+    # pytest-asyncio warns until it is told what few tests need.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio -p no:asyncio")
 
 
 @pytest.fixture

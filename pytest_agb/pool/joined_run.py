@@ -87,6 +87,11 @@ class JoinedRun:
                 self._client = (place, agb)
             return self._client[1]
 
+    @property
+    def connected(self) -> bool:
+        """Whether `client` has succeeded."""
+        return self._client is not None
+
     def ensure_keeper(self) -> None:
         """See to it that somebody creates and deletes.
 

@@ -60,6 +60,11 @@ class Pool:
         except AGBError as error:
             self._failed = error
 
+    @property
+    def joined(self) -> bool:
+        """Whether this process has joined the run, with a keeper and a client."""
+        return self._own is not None and self._own.connected
+
     def _raise_kept(self) -> None:
         failed, self._failed = self._failed, None
         if failed is not None:

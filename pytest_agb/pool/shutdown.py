@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
+from json import loads
 from typing import TYPE_CHECKING
 
 from pytest_agb import real
@@ -129,7 +129,7 @@ def _sum_up(
         stopped,
         _listed(process, settings, stopped, kept),
         depth=told.get(Fact.DEPTH),
-        times=tuple(json.loads(times)) if times else None,
+        times=tuple(loads(times)) if times else None,
         keeper_log=keeper.log_tail(),
         keeper_given_up=keeper.given_up(),
         notes=tuple(aside.take_notes(settings.temp_directory)),

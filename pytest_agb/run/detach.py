@@ -40,6 +40,7 @@ from pytest_agb.run.detach import _run
 _run()
 """
 
+
 #: Between two looks whether the first of the two processes has ended, which it does once it is forked.
 _POLL_SECONDS = 0.001
 
@@ -73,7 +74,7 @@ def start(
     folder = str(Path(__file__).resolve().parents[2])
     deadline = real.boot_seconds() + timeout_seconds
     with log.open("ab") as log_file:
-        process = subprocess.Popen(
+        process = real.Popen(
             [sys.executable, "-c", _BOOTSTRAP.format(folder=folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

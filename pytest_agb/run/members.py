@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_agb import real
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -66,6 +67,9 @@ class Name(NamedTuple):
         return self.title or self.role.value
 
 
+#: Held alone, or not at all.
+_ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB
+
 #: The files that a process holds, by device and inode, each with the process's ID: a forked child holds none.
 _HELD: dict[tuple[int, int], int] = {}
 
@@ -81,7 +85,7 @@ class Member:
         # Locked under a name that nobody looks at, then shown: a member is never seen unlocked.
         hidden = directory / f".{self.name}"
         self._descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o200)
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(self._descriptor, _ALONE)
         self._file = _identity(os.fstat(self._descriptor))
         _HELD[self._file] = real.pid()
         hidden.rename(self._path)
@@ -89,8 +93,8 @@ class Member:
     def leave(self) -> None:
         """End the membership."""
         _HELD.pop(self._file, None)
-        self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        real.unlink(self._path)
+        real.System.close(self._descriptor)
 
 
 class Others:
@@ -144,21 +148,22 @@ def _alive(path: Path) -> bool:
     return False
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock on the file at ``path``.
+def is_locked(path: Path, *, _lock: Callable[[int, int], object] = fcntl.lockf) -> bool:
+    """Whether a living process holds the lock on the file at ``path``. Tests wait by this, see `real`.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
-    if _HELD.get(_identity(path.stat())) == real.pid():
+    if _HELD.get(_identity(real.System.stat(path))) == real.pid():
         return True
-    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # a pipe that somebody has put there has no end
+    # A pipe that somebody has put there has no end.
+    descriptor = real.System.open(path, os.O_WRONLY | os.O_NONBLOCK)
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, _ALONE)
     except (BlockingIOError, PermissionError):  # POSIX allows either for "held by another"
         return True
     finally:
-        os.close(descriptor)
+        real.System.close(descriptor)
     return False
 
 

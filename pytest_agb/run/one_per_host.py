@@ -7,12 +7,13 @@ process first needs it; again, up to a limit, where it died.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from pytest_agb import real
 from pytest_agb.run import detach, members, run_directory
 from pytest_agb.run.restart_limit import RESTART_SECONDS, RESTARTS, RestartLimit
 
@@ -57,7 +58,7 @@ class OnePerHost:
         """What it reported when it was ready, if it is alive."""
         try:
             if members.is_locked(self._alive):
-                report: dict[str, Any] = json.loads(self._report.read_text())
+                report: dict[str, Any] = loads(real.read_text(self._report))
                 return report
         except FileNotFoundError:
             pass  # never started, or starting: the lock around the start decides
@@ -117,5 +118,5 @@ class OnePerHost:
     def ready(self, report: Mapping[str, Any]) -> None:
         """Let others find ``report``."""
         new = self._report.with_suffix(".new")
-        new.write_text(json.dumps(dict(report)))
+        new.write_text(dumps(dict(report)))
         new.rename(self._report)

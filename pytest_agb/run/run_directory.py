@@ -25,6 +25,11 @@ import stat
 import tempfile
 from pathlib import Path
 
+from pytest_agb import real
+
+#: Not there on Windows. Under a name of our own: tests patch `os.getuid`.
+_getuid = getattr(os, "getuid", None)
+
 #: The names in the directory that are no run's, or begin as none can: a run ID has no underscore.
 ENDED = "ended_"
 SET_ASIDE = "set-aside_"
@@ -50,7 +55,8 @@ def base(temp: str = "") -> Path:
 
 
 def _base(temp: str) -> str:
-    return f"{temp or temp_directory()}/pytest-agb-{os.getuid()}"
+    assert _getuid is not None
+    return f"{temp or temp_directory()}/pytest-agb-{_getuid()}"
 
 
 def path(run_id: str, temp: str = "") -> Path:
@@ -82,7 +88,7 @@ def retire(run: Path) -> Path:
 def exists(run_id: str, temp: str = "") -> bool:
     """Whether any process of the run has needed state on this host."""
     # No `Path`: this is asked after every test, and makes up most of what a run without sessions pays.
-    return hasattr(os, "getuid") and os.path.isdir(f"{_base(temp)}/{run_id}")  # noqa: PTH112
+    return _getuid is not None and real.exists(f"{_base(temp)}/{run_id}")
 
 
 def place(temp: str = "") -> str:
