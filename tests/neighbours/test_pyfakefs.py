@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from support.mocks import SANDBOX, WAYS, answer_tools, joined
+from support.mocks import SANDBOX, TRIED, WAYS, answer_tools, joined
 from support.suite import Suite
+
+LOADS = ("fakefs",)
 
 TESTS = """
     @pytest.fixture
@@ -44,7 +46,7 @@ WIDE = """
 """
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", TRIED)
 def test_sandboxes_are_reached_beside_a_fake_file_system(suite: Suite, way: str) -> None:
     answer_tools(suite)
     suite.write(joined(SANDBOX, TESTS))
@@ -57,7 +59,7 @@ def test_sandboxes_are_reached_beside_a_fake_file_system(suite: Suite, way: str)
 
 
 @pytest.mark.parametrize("scope", ["function", "session"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", TRIED)
 def test_a_fake_file_system_may_last_all_of_the_run(suite: Suite, way: str, scope: str) -> None:
     answer_tools(suite)
     suite.write(joined(SANDBOX, WIDE))
@@ -69,7 +71,7 @@ def test_a_fake_file_system_may_last_all_of_the_run(suite: Suite, way: str, scop
         suite.assert_nothing_left(created=3)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", TRIED)
 def test_who_asks_from_within_is_told_so_and_spoils_nothing_for_others(suite: Suite, way: str) -> None:
     answer_tools(suite)
     suite.write(

@@ -7,6 +7,8 @@ import json
 import textwrap
 from typing import Any
 
+import pytest
+
 from support.standin import StandInSession
 from support.suite import Suite
 
@@ -17,6 +19,14 @@ WAYS = {
     "plain-local": ["--agb-backend=local", "--agb-local-isolation=any"],
     "xdist-local": ["-n2", "--agb-backend=local", "--agb-local-isolation=any"],
 }
+
+#: For `pytest.mark.parametrize`: both backends, plain and with xdist; by default not each with each.
+TRIED = [
+    "plain",
+    "xdist-local",
+    pytest.param("xdist", marks=pytest.mark.slow),
+    pytest.param("plain-local", marks=pytest.mark.slow),
+]
 
 #: The head of a suite: the sandbox used in all ways that make requests.
 SANDBOX = """
