@@ -28,6 +28,7 @@ def wait(config: pytest.Config, *, elsewhere: bool) -> None:
             settings,
             lambda left: line.show(f"deleting {sessions(left)}"),
             elsewhere=elsewhere,
+            removed=eye is not None and eye.removed,
             kept=eye.kept() if eye else {},
         )
     finally:

@@ -161,7 +161,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     eye = controller.find(config)
     elsewhere = eye is not None and eye.elsewhere()
     settings = config.stash[SETTINGS]
-    if elsewhere or run_directory.exists(settings.run_id, settings.temp_directory):
+    removed = eye is not None and eye.look()
+    if elsewhere or removed or run_directory.exists(settings.run_id, settings.temp_directory):
         from pytest_agb.plugin import end_of_run  # the run used sessions: only then does it pay for this
 
         end_of_run.wait(config, elsewhere=elsewhere)

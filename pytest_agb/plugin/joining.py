@@ -15,6 +15,7 @@ import pytest
 from pytest_agb.plugin import controller
 from pytest_agb.plugin.pytest_internals import fixture_names, skipped_by_mark
 from pytest_agb.plugin.stash import JOINED_EARLY, SETTINGS
+from pytest_agb.run import run_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,10 @@ def join_early(session: pytest.Session) -> None:
         return
     if not any(map(_will_join, session.items)):
         return
+    settings = config.stash[SETTINGS]
+    reason = run_directory.unfit(settings.run_id, settings.temp_directory)
+    if reason and not controller.is_worker(config):  # a worker's tests are told: xdist loses a usage error
+        raise pytest.UsageError(f"no AGB sessions: {reason}")
     try:
         _import_the_rest()
         config.stash[JOINED_EARLY] = True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_agb.client import AGBError
 from pytest_agb.plugin import hook_calls, scopes
 from pytest_agb.plugin.stash import SETTINGS
 
@@ -83,7 +84,10 @@ class LeasedSession:
     def _give_back(self, *, reusable: bool = False) -> None:
         if not self._given_back:
             self._given_back = True
-            self._pool.release(self._lease, reusable=reusable)
+            try:
+                self._pool.release(self._lease, reusable=reusable)
+            except AGBError as error:
+                raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     def _reset(self) -> bool:
         if self.settings.reuse != "reset" or self.session.released:

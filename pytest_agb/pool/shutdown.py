@@ -62,13 +62,15 @@ def drain(
     progress: Callable[[int], None],
     *,
     elsewhere: bool = False,
+    removed: bool = False,
     kept: Mapping[str, str] | None = None,
     wait_seconds: float = DRAIN_SECONDS,
 ) -> Summary | None:
     """Wait until the keeper has nothing left to delete. ``progress`` is told how many are left.
 
-    With ``elsewhere`` remote workers had sessions too: wait until the service lists none of the run but what
-    they have ``kept``, session IDs and what for.
+    With ``removed`` somebody has removed the run's directory here, though there may be another by now. With
+    ``elsewhere`` remote workers had sessions too: wait until the service lists none of the run but what they
+    have ``kept``, session IDs and what for.
 
     Returns:
         What became of the sessions; ``None`` if the run created none.
@@ -76,6 +78,14 @@ def drain(
     deadline = real.boot_seconds() + wait_seconds
     used = run_directory.exists(settings.run_id, settings.temp_directory)
     here = _drain_here(settings, progress, deadline) if used else None
+    if removed:
+        directory = run_directory.path(settings.run_id, settings.temp_directory)
+        what = f"the run's directory {directory} was removed as it went on"
+        if here is None:
+            here = Summary(0, 0, (), unknown=what)
+        else:
+            note = f"{what}: what was created before is not counted here, and deleted all the same"
+            here = replace(here, notes=(*here.notes, note))
     if not elsewhere:
         return here
     summary = replace(here or Summary(0, 0, ()), elsewhere=True)

@@ -75,6 +75,8 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
         report({"endpoint": endpoint})
 
     def keep_running() -> bool:
+        if place.lost():
+            return False
         if members.any_alive(run / "members"):
             return True
         with joining_lock():  # nobody joins between the look and the removal

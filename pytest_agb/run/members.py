@@ -86,15 +86,35 @@ class Member:
         hidden = directory / f".{self.name}"
         self._descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o200)
         fcntl.lockf(self._descriptor, _ALONE)
-        self._file = _identity(os.fstat(self._descriptor))
+        self._file = identity(os.fstat(self._descriptor))
         _HELD[self._file] = real.pid()
         hidden.rename(self._path)
+
+    def lost(self) -> str:
+        """Why this process is no member any more, though it has not left; empty if it is one."""
+        if not self._holds():
+            return "a test has closed file descriptors that are not its own (os.closerange, for example)"
+        return (
+            f"the run's directory {self._path.parents[1]} was removed as it went on" if self.removed() else ""
+        )
+
+    def removed(self) -> bool:
+        """Whether somebody has removed the run's directory; by its path there may be another by now."""
+        return not is_at(self._path, self._file)
 
     def leave(self) -> None:
         """End the membership."""
         _HELD.pop(self._file, None)
-        real.unlink(self._path)
-        real.System.close(self._descriptor)
+        if not self.lost():  # else it is another's, and that number may be another file's
+            real.unlink(self._path)
+        if self._holds():
+            real.System.close(self._descriptor)
+
+    def _holds(self) -> bool:
+        try:
+            return identity(real.System.fstat(self._descriptor)) == self._file
+        except OSError:
+            return False
 
 
 class Others:
@@ -154,7 +174,7 @@ def is_locked(path: Path, *, _lock: Callable[[int, int], object] = fcntl.lockf) 
     Raises:
         FileNotFoundError: there is no such file.
     """
-    if _HELD.get(_identity(real.System.stat(path))) == real.pid():
+    if _HELD.get(identity(real.System.stat(path))) == real.pid():
         return True
     # A pipe that somebody has put there has no end.
     descriptor = real.System.open(path, os.O_WRONLY | os.O_NONBLOCK)
@@ -167,5 +187,14 @@ def is_locked(path: Path, *, _lock: Callable[[int, int], object] = fcntl.lockf) 
     return False
 
 
-def _identity(status: os.stat_result) -> tuple[int, int]:
+def is_at(path: Path, file: tuple[int, int]) -> bool:
+    """Whether ``path`` is that of the ``file`` with this device and inode."""
+    try:
+        return identity(real.System.stat(path)) == file
+    except OSError:
+        return False
+
+
+def identity(status: os.stat_result) -> tuple[int, int]:
+    """What tells a file from another one of the same name: its device and inode."""
     return status.st_dev, status.st_ino

@@ -110,6 +110,11 @@ class OnePerHost:
         """Be it: hold the lock until this process ends. Only one process can."""
         descriptor = os.open(self._alive, os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.lockf(descriptor, fcntl.LOCK_EX)
+        self._held = members.identity(os.fstat(descriptor))
+
+    def lost(self) -> bool:
+        """Whether the directory in which it lives was removed; by its path there may be another by now."""
+        return not members.is_at(self._alive, self._held)
 
     def leave(self) -> None:
         """Say that its end is no death, while it still holds the lock."""
