@@ -10,6 +10,7 @@ and what the keeper does, need not. The wall time needs more: `wall_clock`. Stan
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import time
@@ -40,7 +41,7 @@ def pid(*, _getpid: Callable[[], int] = os.getpid) -> int:
 
 
 class System:
-    """Functions of `os`."""
+    """Functions of `os` and `select`."""
 
     open = staticmethod(os.open)
     close = staticmethod(os.close)
@@ -48,6 +49,7 @@ class System:
     stat = staticmethod(os.stat)
     fstat = staticmethod(os.fstat)
     unlink = staticmethod(os.unlink)
+    select = staticmethod(select.select)
 
 
 class Popen(subprocess.Popen[bytes]):

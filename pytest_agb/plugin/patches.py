@@ -10,7 +10,6 @@ import fcntl
 import io
 import os
 import pathlib
-import select
 import sqlite3
 import subprocess
 import sys
@@ -41,7 +40,6 @@ def _replaced() -> list[str]:
     needed = {
         "subprocess.Popen": subprocess.Popen,
         "sqlite3.connect": sqlite3.connect,
-        "select.select": select.select,
         "fcntl.lockf": fcntl.lockf,
         "io.open": io.open,
         "time.sleep": time.sleep,

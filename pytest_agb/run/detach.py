@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import subprocess
 import sys
 from importlib import import_module
@@ -105,7 +104,7 @@ def start(
 def _read_line(descriptor: int, deadline: float) -> bytes:
     line = b""
     while not line.endswith(b"\n"):
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - real.boot_seconds()))
+        ready, _, _ = real.System.select([descriptor], [], [], max(0.0, deadline - real.boot_seconds()))
         chunk = os.read(descriptor, 65536) if ready else b""
         if not chunk:
             return b""

@@ -55,8 +55,9 @@ def temp_directory() -> str:
     return os.path.abspath(found)  # noqa: PTH100  # TMPDIR=. is given as it is
 
 
-def unfit(run_id: str, temp: str) -> str:
+def unfit(run_id: str, temp: str = "") -> str:
     """Why a run can't keep its files in the temp directory ``temp``, and what to do; empty if it can."""
+    temp = temp or temp_directory()
     excess = len(os.fsencode(f"{_base(temp)}/{run_id}/{_SQLITE_FILE}")) - _SQLITE_BYTES
     if excess > 0:
         return (
