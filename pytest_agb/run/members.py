@@ -87,6 +87,7 @@ class Member:
         self._descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o200)
         fcntl.lockf(self._descriptor, _ALONE)
         self._file = identity(os.fstat(self._descriptor))
+        self._directory = identity(directory.stat())
         _HELD[self._file] = real.pid()
         hidden.rename(self._path)
 
@@ -94,20 +95,19 @@ class Member:
         """Why this process is no member any more, though it has not left; empty if it is one."""
         if not self._holds():
             return "a test has closed file descriptors that are not its own (os.closerange, for example)"
-        return (
-            f"the run's directory {self._path.parents[1]} was removed as it went on" if self.removed() else ""
-        )
+        if self.removed():
+            return f"the run's directory {self._path.parents[1]} was removed as it went on"
+        return ""
 
     def removed(self) -> bool:
         """Whether somebody has removed the run's directory; by its path there may be another by now."""
-        return not is_at(self._path, self._file)
+        return not is_at(self._path.parent, self._directory)
 
     def leave(self) -> None:
         """End the membership."""
         _HELD.pop(self._file, None)
-        if not self.lost():  # else it is another's, and that number may be another file's
-            real.unlink(self._path)
-        if self._holds():
+        real.unlink(self._path)
+        if self._holds():  # else its number may be another file's by now
             real.System.close(self._descriptor)
 
     def _holds(self) -> bool:
