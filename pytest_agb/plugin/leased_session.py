@@ -78,16 +78,17 @@ class LeasedSession:
         usable = not self.expired() and not self.why_dead()
         if self._failed and usable and not self.session.released:
             self._pool.keep(self._lease, self._failed)
-        else:
-            self._give_back(reusable=usable and self._prepared and self._reset())
+            return
+        reusable = usable and self._prepared and self._reset()
+        try:
+            self._give_back(reusable=reusable)
+        except AGBError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     def _give_back(self, *, reusable: bool = False) -> None:
         if not self._given_back:
             self._given_back = True
-            try:
-                self._pool.release(self._lease, reusable=reusable)
-            except AGBError as error:
-                raise pytest.fail.Exception(str(error), pytrace=False) from None
+            self._pool.release(self._lease, reusable=reusable)
 
     def _reset(self) -> bool:
         if self.settings.reuse != "reset" or self.session.released:
