@@ -48,8 +48,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     # Else each process that a test starts compiles the package again: as much work as all else that it does.
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     # httpx brings anyio, and that a plugin whose import takes as long as pytest's own, in each run of a test.
-    # On a machine that is busy with other tests, a session may not be seen gone within a second.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio -o agb_end_timeout=30")
+    # pytest-asyncio warns until it is told what few tests need. And on a machine that is busy with other
+    # tests, a session may not be seen gone within a second.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio -p no:asyncio -o agb_end_timeout=30")
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ class Keeper:
                 finished_at = finished_at or self._clock()
                 reported = keeper_process.is_reported(self._run)
                 lingered = self._clock() - finished_at >= self._durations.linger_seconds
-                if (reported or lingered) and self._leave():
+                if (reported or lingered or self.member.lost()) and self._leave():
                     return
 
     def step(self) -> bool:
@@ -155,7 +155,8 @@ class Keeper:
     def _look_who_lives(self) -> None:
         self._database.look()
         self._beat(bool(self._database.lost))
-        self._others = self._other_members.any()
+        # What is at its path by now, if its directory was removed, is none of this keeper's business.
+        self._others = not self.member.lost() and self._other_members.any()
         self._users = self._others and self._other_members.any(users_only=True)
         self._look_at_the_server()
         for want in self._state.waiters.waiting():
@@ -195,22 +196,28 @@ class Keeper:
     def _leave(self) -> bool:
         """Leave the run, and take its directory away if it is not needed; false if somebody has joined."""
         ended = None
+        if self.member.lost():
+            self._close()
+            return True
         try:
             with joining_lock():
                 if self._other_members.any():
                     return False
                 keeper_process.place(self._run).leave()
                 nothing_left = not self._state.slots.left()
-                self._creates.close()
-                self._calls.close()
-                self.abandon()
+                self._close()
                 # A local server takes the directory away itself, when it sees that the keeper has left.
                 if nothing_left and local_server.endpoint(self._run) is None:
                     ended = run_directory.retire(self._run)
-        except OSError as error:  # it was removed, or is on a disk that nobody can write to
+        except OSError as error:  # it is on a disk that nobody can write to
             with suppress(OSError):
                 print(f"pytest-agb: {self._run} can't be taken away: {error}", file=sys.stderr, flush=True)
             return True
         if ended is not None:
             aside.remove(ended)
         return True
+
+    def _close(self) -> None:
+        self._creates.close()
+        self._calls.close()
+        self.abandon()

@@ -113,6 +113,8 @@ class Controller:
         self._member: Member | None = None
         #: Whether the run is known to have used sessions on this host.
         self.used = False
+        #: Whether somebody has removed the run's directory on this host, with all that was to tell.
+        self.removed = False
         self._pid = real.pid()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -120,20 +122,24 @@ class Controller:
         if report.when != "call":
             self.look()
 
-    def look(self) -> None:
-        """Become a member of the run once it has used sessions.
+    def look(self) -> bool:
+        """Become a member of the run once it has used sessions; return whether its directory was removed.
 
         The keeper leaves, and takes along what there is to report, when no member has lived for a while:
         after the last worker that uses sessions, or the last forked test, or while fixtures that are wider
         than ours are torn down.
         """
         run_id, temp = self._settings.run_id, self._settings.temp_directory
+        if self._member is not None and self._pid == real.pid() and self._member.lost():
+            self.removed = self.removed or self._member.removed()
+            self.leave()
         if self._member is None and run_directory.exists(run_id, temp):
             from pytest_agb.run import members, one_per_host  # the run uses sessions: only then does it pay
 
             self.used = True
             with suppress(OSError):  # the disk is full or read-only, say, which the end of the run tells
                 self._member = one_per_host.join(run_id, members.Role.REPORTER, temp)
+        return self.removed
 
     def elsewhere(self) -> bool:
         """Whether a worker had sessions that this host knows nothing of. Ask when the workers have ended."""

@@ -32,6 +32,7 @@ def wait(config: pytest.Config, *, elsewhere: bool, used: bool) -> None:
             lambda left: line.show(f"deleting {sessions(left)}"),
             elsewhere=elsewhere,
             used=used,
+            removed=eye is not None and eye.removed,
             kept=eye.kept() if eye else {},
         )
     finally:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_agb.plugin.stash import SETTINGS
+from pytest_agb import real
+from pytest_agb.plugin.stash import JOINED_EARLY, SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_agb.client import AGB, CreateSessionParams, Session
     from pytest_agb.plugin.leasing import SessionFactory
@@ -29,22 +30,21 @@ def _scope(fixture_name: str, config: pytest.Config) -> Any:
 
 
 @pytest.fixture(scope="session")
-def _agb_pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
-    """This process's part of the run's pool. When it is closed, the keeper deletes what is left of it."""
+def _agb_pool(request: pytest.FixtureRequest) -> Iterator[Callable[[], Pool]]:
+    """Gives this process's part of the run's pool. When that is closed, the keeper deletes its sessions."""
     from pytest_agb.plugin import controller, joining, per_test
     from pytest_agb.plugin.pytest_internals import test_that_asks
     from pytest_agb.plugin.signals import as_interrupts
 
     config = request.config
     per_test.ensure(config, test_that_asks(request))
-    pool = joining.pool(config)
     try:
         with as_interrupts():
-            yield pool
+            yield lambda: joining.pool(config)
     finally:
         try:
             if controller.is_worker(config):
-                controller.report_kept(config, pool.kept())
+                controller.report_kept(config, joining.kept(config))
             else:  # to be a member while wider fixtures take their time to end
                 controller.attend(config).look()
         finally:
@@ -64,6 +64,7 @@ def agb_session_params(request: pytest.FixtureRequest, agb_image: str) -> Create
 
     Override it in a conftest to change them for a part of the suite.
     """
+    _refuse_fakes(request.config)
     from pytest_agb.plugin import marker
     from pytest_agb.plugin.misuse import refuse_parameter
     from pytest_agb.plugin.params import session_params
@@ -80,52 +81,69 @@ def agb_session_params(request: pytest.FixtureRequest, agb_image: str) -> Create
 
 @pytest.fixture(scope=_scope)
 def agb_session(
-    request: pytest.FixtureRequest, _agb_pool: Pool, agb_session_params: CreateSessionParams
+    request: pytest.FixtureRequest, _agb_pool: Callable[[], Pool], agb_session_params: CreateSessionParams
 ) -> Session:
     """An AGB session: an isolated sandbox that runs code, commands and file operations.
 
     It is the test's alone until the scope ends (--agb-scope; by default, with the test), new and then deleted
     unless --agb-reuse says otherwise.
     """
+    _refuse_fakes(request.config)
     from pytest_agb.client import AGBError
     from pytest_agb.plugin import leasing, told
     from pytest_agb.plugin.misuse import refuse_parameter
 
     refuse_parameter(request)
     try:
-        return leasing.lease_or_share(request, _agb_pool, agb_session_params)
+        return leasing.lease_or_share(request, _agb_pool(), agb_session_params)
     except AGBError as error:
         raise _failure(f"no AGB session: {told.once(request, error)}") from None
 
 
 @pytest.fixture(scope=_scope)
 def agb_session_factory(
-    request: pytest.FixtureRequest, _agb_pool: Pool, agb_session_params: CreateSessionParams
+    request: pytest.FixtureRequest, _agb_pool: Callable[[], Pool], agb_session_params: CreateSessionParams
 ) -> SessionFactory:
     """Call it for any number of sessions: agb_session_factory(image=..., labels=...).
 
     It takes idle_timeout= and policy_id= too. What is not given is as for agb_session; labels are merged over
     those. All sessions are deleted when the scope ends.
     """
+    _refuse_fakes(request.config)
     from pytest_agb.plugin import leasing
     from pytest_agb.plugin.misuse import refuse_parameter
 
     refuse_parameter(request)
-    return leasing.factory(request, _agb_pool, agb_session_params)
+    return leasing.factory(request, _agb_pool(), agb_session_params)
 
 
 @pytest.fixture(scope="session")
-def agb(request: pytest.FixtureRequest, _agb_pool: Pool) -> AGB:
+def agb(request: pytest.FixtureRequest, _agb_pool: Callable[[], Pool]) -> AGB:
     """A client for the run's backend; what it creates has the run's labels and is deleted at the end."""
+    _refuse_fakes(request.config)
     from pytest_agb.client import AGBError
     from pytest_agb.plugin import told
+    from pytest_agb.plugin.joining import naming_patches
     from pytest_agb.plugin.misuse import refuse_parameter
 
     refuse_parameter(request)
     try:
-        return _agb_pool.agb()
+        pool = _agb_pool()
+        with naming_patches(pool):
+            return pool.agb()
     except AGBError as error:
         raise _failure(f"no AGB client: {told.once(request, error)}") from None
+
+
+def _refuse_fakes(config: pytest.Config) -> None:
+    """Refuse to import what uses sessions, let alone to join, while what it takes is not the real thing."""
+    replaced = real.replaced()
+    if replaced and JOINED_EARLY not in config.stash:
+        raise _failure(
+            f"no AGB session: the run can't be joined while {replaced}. Name the fixture among the test's "
+            "arguments, or in a usefixtures mark: then the run is joined before the first test, out of its "
+            "reach"
+        )
 
 
 def _failure(reason: str) -> BaseException:

@@ -7,7 +7,7 @@ first test of a kind tells for the others.
 
 from __future__ import annotations
 
-import json
+from json import dumps
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.plugin import marker, scopes
@@ -119,7 +119,7 @@ class Forecast:
     def _kind(self, item: pytest.Item) -> object:
         """What tests that ask for the same have in common."""
         try:
-            marked = json.dumps(marker.arguments(self._node(item)), sort_keys=True)
+            marked = dumps(marker.arguments(self._node(item)), sort_keys=True)
         except marker.MarkerError as error:  # an error in the test's setup
             marked = str(error)
         return tuple(map(id, _ladder(item))), _image(item), marked

@@ -168,8 +168,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     eye = controller.find(config)
     elsewhere = eye is not None and eye.elsewhere()
     settings = config.stash[SETTINGS]
+    removed = eye is not None and eye.look()
     used = eye is not None and eye.used
-    if elsewhere or used or run_directory.exists(settings.run_id, settings.temp_directory):
+    if elsewhere or removed or used or run_directory.exists(settings.run_id, settings.temp_directory):
         from pytest_agb.plugin import end_of_run  # the run used sessions: only then does it pay for this
 
         end_of_run.wait(config, elsewhere=elsewhere, used=used)

@@ -6,15 +6,20 @@ concerns no test but those that ask: it is kept for the first of them.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from pytest_agb.plugin import controller
 from pytest_agb.plugin.pytest_internals import fixture_names, skipped_by_mark
-from pytest_agb.plugin.stash import SETTINGS
+from pytest_agb.plugin.stash import JOINED_EARLY, SETTINGS
+from pytest_agb.run import run_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_agb.pool.pool import Pool
 
 _POOL: pytest.StashKey[Pool] = pytest.StashKey()
@@ -37,10 +42,44 @@ def join_early(session: pytest.Session) -> None:
         return
     if not any(map(_will_join, session.items)):
         return
+    settings = config.stash[SETTINGS]
+    reason = run_directory.unfit(settings.run_id, settings.temp_directory)
+    if reason and not controller.is_worker(config):  # a worker's tests are told: xdist loses a usage error
+        raise pytest.UsageError(f"no AGB sessions: {reason}")
     try:
+        _import_the_rest()
+        config.stash[JOINED_EARLY] = True
         pool(config).join()
     except Exception as error:
         config.stash[_FAILURE] = _Failure(error)
+        return
+    if not controller.is_worker(config):
+        controller.attend(config).look()  # now: its fixtures may end while a test's fake file system lives
+
+
+def _import_the_rest() -> None:
+    """Import what is imported where tests ask.
+
+    pyfakefs forgets all modules that were imported while its file system was in place.
+    """
+    for name in ("forecast", "leasing", "lifetime", "marker", "misuse", "params", "signals"):
+        import_module(f"pytest_agb.plugin.{name}")
+
+
+@contextmanager
+def naming_patches(pool: Pool) -> Iterator[None]:
+    """Say what a test has replaced, where that keeps it from joining the run as it runs."""
+    try:
+        yield
+    except Exception as error:
+        if pool.joined:
+            raise
+        from pytest_agb.plugin import patches  # only where something went wrong: start-up time
+
+        explained = patches.explained(error)
+        if explained is None:
+            raise
+        raise explained from error
 
 
 def _will_join(item: pytest.Item) -> bool:
@@ -62,6 +101,11 @@ def pool(config: pytest.Config) -> Pool:
 
         config.stash[_POOL] = Pool(config.stash[SETTINGS], title=controller.title(config))
     return config.stash[_POOL]
+
+
+def kept(config: pytest.Config) -> list[tuple[str, str]]:
+    """The sessions that are left to the user, each with what for."""
+    return config.stash[_POOL].kept() if _POOL in config.stash else []
 
 
 def leave(config: pytest.Config) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_agb.client import AGBError
 from pytest_agb.plugin import hook_calls, scopes
 from pytest_agb.plugin.stash import SETTINGS
 
@@ -86,8 +87,12 @@ class LeasedSession:
         usable = not self.expired() and not self.why_dead()
         if self._failed and usable and not self.session.released:
             self._pool.keep(self._lease, self._failed)
-        else:
-            self._give_back(reusable=usable and self._prepared and self._reset())
+            return
+        reusable = usable and self._prepared and self._reset()
+        try:
+            self._give_back(reusable=reusable)
+        except AGBError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     def _give_back(self, *, reusable: bool = False) -> None:
         if not self._given_back:

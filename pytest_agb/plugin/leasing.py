@@ -10,6 +10,7 @@ import pytest
 from pytest_agb import labels as label_rules
 from pytest_agb.client import AGBError, InvalidRequestError
 from pytest_agb.plugin import hook_calls, per_test, scopes
+from pytest_agb.plugin.joining import naming_patches
 from pytest_agb.plugin.leased_session import LeasedSession
 from pytest_agb.plugin.report.wait_line import WaitLine
 from pytest_agb.plugin.stash import SETTINGS
@@ -109,7 +110,7 @@ def _lease(
 
     def lease() -> Lease:
         # A renewal is for the sake of another test.
-        with WaitLine(request.config, tests.current, node.nodeid) as waiting:
+        with naming_patches(pool), WaitLine(request.config, tests.current, node.nodeid) as waiting:
             return pool.acquire(params, user=waiting.test, unit=unit, on_wait=waiting.show)
 
     first_test = tests.current.nodeid if tests.current else ""

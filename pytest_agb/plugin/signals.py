@@ -5,9 +5,10 @@ pytest itself handles neither (a CI system's cancel, a closed terminal).
 
 from __future__ import annotations
 
-import signal
 import threading
 from contextlib import contextmanager
+from signal import SIG_DFL, SIGHUP, SIGTERM, Signals, getsignal
+from signal import signal as set_handler  # tests patch `signal.signal`
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,18 +25,16 @@ def as_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ours = [
-        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
-    ]
+    ours = [number for number in (SIGTERM, SIGHUP) if getsignal(number) is SIG_DFL]
     for number in ours:
-        signal.signal(number, _interrupt)
+        set_handler(number, _interrupt)
     try:
         yield
     finally:
         for number in ours:
-            if signal.getsignal(number) is _interrupt:
-                signal.signal(number, signal.SIG_DFL)
+            if getsignal(number) is _interrupt:
+                set_handler(number, SIG_DFL)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)
+    raise KeyboardInterrupt(Signals(number).name)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 
+#: That what uses sessions was imported before the first test.
+JOINED_EARLY: pytest.StashKey[bool] = pytest.StashKey()
+
 #: Of the settings, in what xdist's controller sends to each worker.
 WORKER_INPUT = "agb_settings"
 #: Of `run_directory.place`, in what workers send to the controller when they end, if they used sessions.

@@ -38,6 +38,8 @@ class JoinedRun:
         self._settings = settings
         self._client: tuple[str, AGB] | None = None
         self._connecting = threading.Lock()
+        if reason := run_directory.unfit(settings.run_id, settings.temp_directory):
+            raise OSError(reason)
         with joining_lock(settings.temp_directory):
             self._run = run_directory.path(settings.run_id, settings.temp_directory)
             if not begin and not self._run.is_dir():
@@ -89,6 +91,15 @@ class JoinedRun:
                 self._client = (place, agb)
             return self._client[1]
 
+    @property
+    def connected(self) -> bool:
+        """Whether `client` has succeeded."""
+        return self._client is not None
+
+    def lost(self) -> str:
+        """Why this process can't be of this run any more, by no doing of ours; empty if it can."""
+        return self.member.lost()
+
     def ensure_keeper(self) -> None:
         """See to it that somebody creates and deletes.
 
@@ -114,8 +125,9 @@ class JoinedRun:
 
     def leave(self) -> None:
         """Close everything and leave the run, with nothing leased."""
-        with suppress(StateError):  # the keeper sees by itself who has left, and the end of the run tells it
-            self.state.slots.leave(self.member.name)
+        if not self.lost():  # else what would be written to is perhaps somebody else's file
+            with suppress(StateError):  # the keeper sees by itself who has left, and the run's end tells it
+                self.state.slots.leave(self.member.name)
         if self._client is not None:
             self._client[1].close()
         self.state.close()

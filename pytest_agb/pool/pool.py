@@ -59,6 +59,11 @@ class Pool:
         except AGBError as error:
             self._failed = error
 
+    @property
+    def joined(self) -> bool:
+        """Whether this process has joined the run, with a keeper and a client."""
+        return self._own is not None and self._own.connected
+
     def _raise_kept(self) -> None:
         failed, self._failed = self._failed, None
         if failed is not None:
@@ -110,9 +115,9 @@ class Pool:
         """
         if not lease.to_end:
             return
-        slots = self._process().state.slots
         used_up = self._settings.max_uses is not None and lease.uses >= self._settings.max_uses
         with _ending(lease):
+            slots = self._process().state.slots
             if reusable and not used_up and not lease.session.released:
                 slots.returned(lease.slot)
             else:
@@ -128,10 +133,8 @@ class Pool:
     def kept(self) -> list[tuple[str, str]]:
         """The sessions that are kept on this host, each with what for; none where the state can't be read."""
         with suppress(StateError):  # which the end of the run tells
-            if self.joined:
-                return [
-                    (slot.session_id or "", slot.why_kept()) for slot in self._process().state.slots.kept()
-                ]
+            if own := self._member():
+                return [(slot.session_id or "", slot.why_kept()) for slot in own.state.slots.kept()]
         return []
 
     def age_seconds(self, lease: Lease) -> float:
@@ -140,17 +143,19 @@ class Pool:
 
     def why_dead(self, lease: Lease) -> str:
         """Why a lease's session can't be used any more, by its own calls or the keeper's; empty if it can."""
+        own = self._joined()
+        if own is None or not lease.to_end:
+            return ""
         with suppress(StateError):  # who gives it back is told
-            if lease.to_end and self.joined:
-                return self._process().state.slots.why_dead(lease.slot)
+            return own.lost() or own.state.slots.why_dead(lease.slot)
         return ""
 
     def _died(self, slot: str, why: str) -> None:
         with suppress(
             StateError
         ):  # whoever made the call has an error, and who asks next is told of this one
-            if self.joined:
-                self._process().state.slots.died(slot, why)
+            if own := self._member():
+                own.state.slots.died(slot, why)
 
     def agb(self) -> AGB:
         """A client whose sessions are leased from this pool.
@@ -175,41 +180,55 @@ class Pool:
     def soon(self, unit: str) -> None:
         """This process will come to ``unit`` next. Nobody need know once it has left the run."""
         with suppress(StateError):  # a hint; whoever asks for a session is told
-            if self.joined:
-                self._process().state.upcoming.soon(unit)
+            if own := self._member():
+                own.state.upcoming.soon(unit)
 
     def done(self, unit: str) -> None:
         """Nobody will ask for a session for ``unit`` any more."""
         with suppress(StateError):  # as above
-            if self.joined:
-                self._process().state.upcoming.done(unit)
+            if own := self._member():
+                own.state.upcoming.done(unit)
 
     # ---- this process ------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Leave the run; the keeper deletes whatever of this process is left."""
-        if self._own is not None and self.joined:
-            self._own.leave()
+        own = self._joined()
+        if own is not None:
+            own.leave()
             self._own = None
 
-    @property
-    def joined(self) -> bool:
-        """Whether this process has joined the run."""
-        return self._own is not None and self._own.pid == real.pid()
+    def _joined(self) -> JoinedRun | None:
+        """What belongs to this process, if it has joined the run."""
+        return self._own if self._own is not None and self._own.pid == real.pid() else None
+
+    def _member(self) -> JoinedRun | None:
+        """The same, if a test has not taken it from us."""
+        own = self._joined()
+        return None if own is None or own.lost() else own
 
     def _process(self) -> JoinedRun:
         """What belongs to this process: a fork opens its own.
 
         Raises:
-            AGBError: the run's directory can't be had.
+            AGBError: the run's directory can't be had; or a test has taken from us what it takes. That
+                is raised once: whoever asks next joins again.
         """
         with self._joining:
-            if self._own is None or self._own.pid != real.pid():
+            own = self._joined()
+            if own is not None and (lost := own.lost()):
+                self._own = None
+                own.leave()
+                raise AGBError(
+                    f"the sessions of this process are lost: {lost}",
+                    hint="The run deletes them, and the next test that asks has a new one",
+                )
+            if own is None:
                 try:
-                    self._own = JoinedRun(self._settings, Role.PYTEST, self._title)
+                    own = self._own = JoinedRun(self._settings, Role.PYTEST, self._title)
                 except OSError as error:
                     raise AGBError(f"the run has no directory on this host: {error}") from error
-            return self._own
+            return own
 
     def _lease(self, process: JoinedRun, slot: Slot, params: CreateSessionParams) -> Lease:
         assert slot.session_id is not None

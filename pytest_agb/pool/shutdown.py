@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from json import loads
 from typing import TYPE_CHECKING
 
 from pytest_agb import real
@@ -74,24 +74,31 @@ def drain(
     *,
     elsewhere: bool = False,
     used: bool = False,
+    removed: bool = False,
     kept: Mapping[str, str] | None = None,
 ) -> Summary | None:
     """Wait until the service has accepted the release of all sessions and, for a while, until they are gone.
 
     ``progress`` is told how many are not.
 
-    With ``used`` it is known that the run had sessions here. With ``elsewhere`` remote workers had some
-    too: wait until the service lists none of the run but what they have ``kept``, session IDs and what for.
+    With ``used`` it is known that the run had sessions here; with ``removed``, that somebody has removed its
+    directory, though there may be another by now. With ``elsewhere`` remote workers had some too: wait until
+    the service lists none of the run but what they have ``kept``, session IDs and what for.
 
     Returns:
         What became of the sessions; ``None`` if the run created none.
     """
     here = None
-    if run_directory.exists(settings.run_id, settings.temp_directory):
+    run = run_directory.path(settings.run_id, settings.temp_directory)
+    what = f"the run's directory {run} was removed as it went on"
+    is_there = run_directory.exists(settings.run_id, settings.temp_directory)
+    if is_there:
         here = _drain_here(settings, progress)
-    elif used:
-        run = run_directory.path(settings.run_id, settings.temp_directory)
-        here = Summary(0, 0, unknown=f"somebody has removed the run's directory {run}")
+    if removed and here is not None:
+        note = f"{what}: what was created before is not counted here, and deleted all the same"
+        here = replace(here, notes=(*here.notes, note))
+    elif removed or (used and not is_there):
+        here = Summary(0, 0, unknown=what)
     if here is not None and here.unknown and settings.outlives_run and not here.stopped:
         return _ask_the_service(here, settings, progress, kept or {})
     if not elsewhere:
@@ -165,7 +172,7 @@ def _sum_up(process: JoinedRun, settings: Settings, progress: Callable[[int], No
         stopped=stopped,
         listed=listed,
         depth=told.get(Fact.DEPTH),
-        times=tuple(json.loads(times)) if times else None,
+        times=tuple(loads(times)) if times else None,
         level=int(level) if level else None,
         keeper_log=keeper.log_tail(),
         keeper_given_up=keeper.given_up(),

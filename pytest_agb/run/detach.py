@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import select
 import subprocess
 import sys
 from contextlib import suppress
@@ -41,6 +40,7 @@ sys.path.append({folder!r})
 from pytest_agb.run.detach import _run
 _run()
 """
+
 
 #: Between two looks whether the first of the two processes has ended, which it does once it is forked.
 _POLL_SECONDS = 0.001
@@ -76,7 +76,7 @@ def start(
     folder = str(Path(__file__).resolve().parents[2])
     deadline = real.boot_seconds() + timeout_seconds
     with log.open("ab") as log_file:
-        process = subprocess.Popen(
+        process = real.Popen(
             [sys.executable, "-c", _BOOTSTRAP.format(folder=folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -116,7 +116,7 @@ def _reveal(value: object) -> str:
 def _read_line(descriptor: int, deadline: float) -> bytes:
     line = b""
     while not line.endswith(b"\n"):
-        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - real.boot_seconds()))
+        ready, _, _ = real.System.select([descriptor], [], [], max(0.0, deadline - real.boot_seconds()))
         chunk = os.read(descriptor, 65536) if ready else b""
         if not chunk:
             return b""

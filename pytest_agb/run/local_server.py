@@ -79,6 +79,8 @@ def main(payload: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
         report({"endpoint": endpoint})
 
     def keep_running() -> bool:
+        if place.lost():
+            return False
         if others.any():
             return True
         try:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_agb import real
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -67,6 +68,10 @@ class Name(NamedTuple):
         return self.title or self.role.value
 
 
+#: Held alone, or not at all.
+_ALONE = fcntl.LOCK_EX | fcntl.LOCK_NB
+_FREE = fcntl.LOCK_UN
+
 #: The files that a process holds, by device and inode, each with the process's ID: a forked child holds none.
 _HELD: dict[tuple[int, int], int] = {}
 
@@ -82,17 +87,37 @@ class Member:
         # Locked under a name that nobody looks at, then shown: a member is never seen unlocked.
         hidden = directory / f".{self.name}"
         self._descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o200)
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._file = _identity(os.fstat(self._descriptor))
+        fcntl.lockf(self._descriptor, _ALONE)
+        self._file = identity(os.fstat(self._descriptor))
+        self._directory = identity(directory.stat())
         _HELD[self._file] = real.pid()
         hidden.rename(self._path)
+
+    def lost(self) -> str:
+        """Why this process is no member any more, though it has not left; empty if it is one."""
+        if not self._holds():
+            return "a test has closed file descriptors that are not its own (os.closerange, for example)"
+        if self.removed():
+            return f"the run's directory {self._path.parents[1]} was removed as it went on"
+        return ""
+
+    def removed(self) -> bool:
+        """Whether somebody has removed the run's directory; by its path there may be another by now."""
+        return not is_at(self._path.parent, self._directory)
 
     def leave(self) -> None:
         """End the membership."""
         _HELD.pop(self._file, None)
         with suppress(OSError):  # on a disk that is read-only by now it stays, and tells as much
-            self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+            real.unlink(self._path)
+        if self._holds():  # else its number may be another file's by now
+            real.System.close(self._descriptor)
+
+    def _holds(self) -> bool:
+        try:
+            return identity(real.System.fstat(self._descriptor)) == self._file
+        except OSError:
+            return False
 
 
 class Others:
@@ -132,7 +157,7 @@ class Others:
         if name not in self._files:
             path = self._directory / name
             try:
-                if _HELD.get(_identity(path.stat())) == real.pid():
+                if _HELD.get(identity(path.stat())) == real.pid():
                     return True
                 self._files[name] = _open(path)
             except FileNotFoundError:
@@ -198,27 +223,38 @@ def is_locked(path: Path) -> bool:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    if _HELD.get(_identity(path.stat())) == real.pid():
+    if _HELD.get(identity(real.System.stat(path))) == real.pid():
         return True
     descriptor = _open(path)
     try:
         return _is_held(descriptor)
     finally:
-        os.close(descriptor)
+        real.System.close(descriptor)
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_NONBLOCK)  # a pipe that somebody has put there has no end
+    # A pipe that somebody has put there has no end.
+    return real.System.open(path, os.O_WRONLY | os.O_NONBLOCK)
 
 
-def _is_held(descriptor: int) -> bool:
+def _is_held(descriptor: int, *, _lock: Callable[[int, int], object] = fcntl.lockf) -> bool:
+    """Whether a living process holds the lock. Tests wait by this, see `real`."""
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor, _ALONE)
     except (BlockingIOError, PermissionError):  # POSIX allows either for "held by another"
         return True
-    fcntl.lockf(descriptor, fcntl.LOCK_UN)
+    _lock(descriptor, _FREE)
     return False
 
 
-def _identity(status: os.stat_result) -> tuple[int, int]:
+def is_at(path: Path, file: tuple[int, int]) -> bool:
+    """Whether ``path`` is that of the ``file`` with this device and inode."""
+    try:
+        return identity(real.System.stat(path)) == file
+    except OSError:
+        return False
+
+
+def identity(status: os.stat_result) -> tuple[int, int]:
+    """What tells a file from another one of the same name: its device and inode."""
     return status.st_dev, status.st_ino

@@ -7,9 +7,9 @@ process first needs it; again, up to a limit, where it died.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from contextlib import suppress
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -65,7 +65,7 @@ class OnePerHost:
         """What it reported when it was ready, if it is alive."""
         try:
             if self._is_locked():
-                report: dict[str, Any] = json.loads(self._report.read_text())
+                report: dict[str, Any] = loads(real.read_text(self._report))
                 return report
         except (FileNotFoundError, ValueError):
             pass  # it is starting: the lock around the start decides. Or it was damaged
@@ -172,13 +172,19 @@ class OnePerHost:
                     raise TimeoutError(f"another {self._name} of the run lives, and is not ready") from None
                 real.sleep(_POLL_SECONDS)
 
+        self._held = members.identity(os.fstat(descriptor))
+
         def beat(from_memory: bool) -> None:
             with suppress(OSError):  # nobody sees it, then
                 Pulse.beat(descriptor, from_memory=from_memory)
-                if self._said and not self._is_said():
+                if self._said and not self.lost() and not self._is_said():
                     self._say()
 
         return beat
+
+    def lost(self) -> bool:
+        """Whether the directory in which it lives was removed; by its path there may be another by now."""
+        return not members.is_at(self._alive, self._held)
 
     def leave(self) -> None:
         """Say that its end is no death, while it still holds the lock."""
@@ -187,7 +193,7 @@ class OnePerHost:
 
     def ready(self, report: Mapping[str, Any]) -> None:
         """Let others find ``report``; again, where somebody has removed it, with the next beat."""
-        self._said = json.dumps(dict(report))
+        self._said = dumps(dict(report))
         self._say()
 
     def _is_said(self) -> bool:

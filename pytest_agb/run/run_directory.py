@@ -29,10 +29,17 @@ from pathlib import Path
 
 from pytest_agb import real
 
+#: Not there on Windows. Under a name of our own: tests patch `os.getuid`.
+_getuid = getattr(os, "getuid", None)
+
 #: The names in the directory that are no run's, or begin as none can: a run ID has no underscore.
 ENDED = "ended_"
 SET_ASIDE = "set-aside_"
 NOTES = "notes"
+
+#: The longest path that SQLite takes, in bytes, and the longest name that it has in a run's directory.
+_SQLITE_BYTES = 512
+_SQLITE_FILE = "slots.sqlite3-journal"
 
 
 class RunDirectoryError(OSError):
@@ -41,7 +48,27 @@ class RunDirectoryError(OSError):
 
 def temp_directory() -> str:
     """This process's temp directory, an absolute path. A test may change it: ask before there are tests."""
-    return tempfile.gettempdir()
+    try:
+        found = tempfile.gettempdir()
+    except (
+        FileNotFoundError
+    ):  # not even the working directory can be written; who needs one is told, see below
+        found = os.environ.get("TMPDIR", "/tmp")
+    return os.path.abspath(found)  # noqa: PTH100  # TMPDIR=. is given as it is
+
+
+def unfit(run_id: str, temp: str = "") -> str:
+    """Why a run can't keep its files in the temp directory ``temp``, and what to do; empty if it can."""
+    temp = temp or temp_directory()
+    excess = len(os.fsencode(f"{_base(temp)}/{run_id}/{_SQLITE_FILE}")) - _SQLITE_BYTES
+    if excess > 0:
+        return (
+            f"the temp directory {temp[:60]}… is {excess} bytes too long for the run's files (SQLite takes "
+            f"paths of {_SQLITE_BYTES} bytes); set TMPDIR to a shorter one"
+        )
+    if not os.access(temp, os.W_OK | os.X_OK):
+        return f"the temp directory {temp} can't be written; set TMPDIR to one that can"
+    return ""
 
 
 def base(temp: str = "") -> Path:
@@ -54,7 +81,8 @@ def base(temp: str = "") -> Path:
 
 
 def _base(temp: str) -> str:
-    return f"{temp or temp_directory()}/pytest-agb-{os.getuid()}"
+    assert _getuid is not None
+    return f"{temp or temp_directory()}/pytest-agb-{_getuid()}"
 
 
 def path(run_id: str, temp: str = "") -> Path:
@@ -86,7 +114,7 @@ def retire(run: Path) -> Path:
 def exists(run_id: str, temp: str = "") -> bool:
     """Whether any process of the run has needed state on this host."""
     # No `Path`: this is asked after every test, and makes up most of what a run without sessions pays.
-    return hasattr(os, "getuid") and os.path.isdir(f"{_base(temp)}/{run_id}")  # noqa: PTH112
+    return _getuid is not None and real.exists(f"{_base(temp)}/{run_id}")
 
 
 def place(temp: str = "") -> str:
@@ -104,6 +132,9 @@ def make_base(temp: str = "") -> Path:
     directory = base(temp)
     directory.mkdir(mode=0o700, exist_ok=True)
     found = directory.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+        directory.chmod(0o700)  # filelock makes it again, for all to read, where a test has removed it
+        found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise RunDirectoryError(
             f"{directory} is not a directory that only you can use; remove it or set TMPDIR"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps, loads
 
 from pytest_agb.client import AGBError, errors
 
 
 def write(error: AGBError) -> str:
     """Write ``error`` down."""
-    return json.dumps(
+    return dumps(
         {
             "kind": type(error).__name__,
             "message": error.message,
@@ -23,7 +23,7 @@ def write(error: AGBError) -> str:
 
 def read(text: str, remark: str = "") -> AGBError:
     """Make the error again; ``remark`` says where it comes from."""
-    values = json.loads(text)
+    values = loads(text)
     kind = getattr(errors, values.pop("kind"), AGBError)
     message = values.pop("message")
     found: AGBError = kind(f"{message} ({remark})" if remark else message, **values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps, loads
 
 from pytest_agb.client import CreateSessionParams
 
@@ -10,15 +10,15 @@ from pytest_agb.client import CreateSessionParams
 def write(params: CreateSessionParams) -> str:
     """Write down all that makes a session of ``params`` different from others."""
     labels = dict(sorted((params.labels or {}).items()))
-    return json.dumps([params.image_id, labels, params.idle_timeout_seconds, params.policy_id])
+    return dumps([params.image_id, labels, params.idle_timeout_seconds, params.policy_id])
 
 
 def read(text: str) -> CreateSessionParams:
     """Undo `write`."""
-    image, labels, idle_timeout, policy = json.loads(text)
+    image, labels, idle_timeout, policy = loads(text)
     return CreateSessionParams(image, labels, idle_timeout, policy)
 
 
 def image(text: str) -> str:
     """The image that a spec names."""
-    return str(json.loads(text)[0])
+    return str(loads(text)[0])

@@ -6,6 +6,8 @@ import pytest
 from support.mocks import SANDBOX, WAYS, answer_tools, joined
 from support.suite import Suite
 
+LOADS = ("pytest_httpx",)
+
 TESTS = """
     import httpx
 

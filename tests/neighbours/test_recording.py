@@ -6,6 +6,8 @@ import pytest
 from support.mocks import SANDBOX, WAYS, answer_tools, joined
 from support.suite import Suite
 
+LOADS = ("recording",)
+
 CASSETTE = """\
 interactions:
 - request: {body: null, headers: {}, method: GET, uri: "https://example.org/known"}

@@ -218,6 +218,6 @@ def test_a_session_that_was_taken_away_is_an_error_that_says_how(
 
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
-        ["E * session-000001 was deleted while it was leased: *opened the plugin's own files in the temp*"]
+        ["*session-000001 was deleted while it was leased: *opened the plugin's own files in the temp*"]
     )
     assert cloud.live_sessions() == []

@@ -7,6 +7,8 @@ import json
 import textwrap
 from typing import Any
 
+import pytest
+
 from support.standin import StandInSession
 from support.suite import Suite
 
@@ -18,15 +20,25 @@ WAYS = {
     "xdist-local": ["-n2", "--agb-backend=local", "--agb-local-isolation=any"],
 }
 
+#: For `pytest.mark.parametrize`: both backends, plain and with xdist; by default not each with each.
+TRIED = [
+    "plain",
+    "xdist-local",
+    pytest.param("xdist", marks=pytest.mark.slow),
+    pytest.param("plain-local", marks=pytest.mark.slow),
+]
+
 #: The head of a suite: the sandbox used in all ways that make requests.
 SANDBOX = """
-    def use_sandbox(session, agb):
+    def use_sandbox(session, agb=None):
         from pytest_agb import CreateSessionParams
 
         assert session.code.run_code("print(6 * 7)", "python").check().logs.stdout == ["42\\n"]
         assert session.command.execute_command("echo hello").check().output == "hello\\n"
         session.file_system.write_file("note.txt", "kept").check()
         assert session.file_system.read_file("note.txt").check().content == "kept"
+        if agb is None:
+            return
         other = agb.create(CreateSessionParams("agb-code-space-1")).check().session
         other.set_labels({"a": "b"}).check()
         agb.delete(other).check()

@@ -64,13 +64,13 @@ class Suite:
         )
         self._foreign = {service.add_session(labels[number % 3]) for number in range(FOREIGN)}
 
-    def write(self, source: str) -> None:
+    def write(self, source: str, name: str = "test_suite.py") -> None:
         header = (
             "import os, pathlib, pytest, signal, sys, threading, time\n"
             f"SEEN = pathlib.Path({str(self.seen)!r})\n"
             "def ready(): (SEEN / str(os.getpid())).write_text('')\n"
         )
-        (self.directory / "test_suite.py").write_text(header + textwrap.dedent(source))
+        (self.directory / name).write_text(header + textwrap.dedent(source))
 
     def start(
         self,

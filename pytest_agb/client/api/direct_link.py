@@ -6,10 +6,10 @@ to the API where a call fails: a tool has effects.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from json import loads
 from typing import Any
 
 from pytest_agb.client.api import classify
@@ -39,7 +39,7 @@ def of(data: Mapping[str, Any]) -> DirectLink | None:
 def servers(tools: Any) -> dict[str, str]:
     """The server of each tool in a list of them, which may be JSON text."""
     try:
-        listed = json.loads(tools) if isinstance(tools, str) else tools
+        listed = loads(tools) if isinstance(tools, str) else tools
     except (ValueError, RecursionError):
         listed = None
     found = {}
@@ -79,7 +79,7 @@ def _unwrap(answer: Answer) -> Answer:
     """What a tool said is wrapped twice, the inner time perhaps as text, and without a verdict outside."""
     data = answer.data
     try:
-        data = json.loads(data) if isinstance(data, str) else data
+        data = loads(data) if isinstance(data, str) else data
     except (ValueError, RecursionError):
         data = None
     result = data.get("result") if isinstance(data, Mapping) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
+from json import dumps
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client.api import classify
@@ -22,7 +22,7 @@ def create_session(
     """Ask for a session. Never repeated: a lost answer may stand for a session that exists."""
     body: dict[str, Any] = {}
     if labels:
-        body["labels"] = json.dumps(labels)
+        body["labels"] = dumps(labels)
     if idle_timeout_seconds:
         body["timeout"] = idle_timeout_seconds
     if policy_id:
@@ -73,7 +73,7 @@ def release(session_id: str) -> Request:
 
 def list_sessions(labels: Mapping[str, str], limit: int, token: str | None) -> Request:
     """Ask for one page of session IDs."""
-    query = {"maxResults": str(limit), "labels": json.dumps(dict(labels))}
+    query = {"maxResults": str(limit), "labels": dumps(dict(labels))}
     if token:
         query["nextToken"] = token
     return _call("list sessions", "GET", "/sdk/ListSession", query=query)
@@ -81,7 +81,7 @@ def list_sessions(labels: Mapping[str, str], limit: int, token: str | None) -> R
 
 def set_labels(session_id: str, labels: Mapping[str, str]) -> Request:
     """Replace a session's whole label set."""
-    query = {"sessionId": session_id, "Labels": json.dumps(dict(labels))}
+    query = {"sessionId": session_id, "Labels": dumps(dict(labels))}
     return _call(f"set the labels of session {session_id}", "POST", "/sdk/SetLabel", query=query, body={})
 
 
@@ -114,7 +114,7 @@ def call_tool(session_id: str, name: str, args: Mapping[str, Any], timeout_secon
         "POST",
         "/mcp",
         query={"autoGenSession": "false"},
-        body={"args": json.dumps(args), "sessionId": session_id, "name": name},
+        body={"args": dumps(args), "sessionId": session_id, "name": name},
         repeat=Repeat.IF_NOT_SENT,
         judge=classify.tool_refusal,
         timeout_seconds=timeout_seconds,

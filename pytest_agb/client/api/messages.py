@@ -7,9 +7,9 @@ any driver can use it.
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from json import loads
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client import errors
@@ -104,7 +104,7 @@ def read_answer(
     An error is returned and not raised: it would carry the body, among the local variables of its traceback.
     """
     try:
-        payload = json.loads(body)
+        payload = loads(body)
     except (ValueError, RecursionError):
         payload = None
     if not isinstance(payload, dict) or not payload.keys() & {"success", "code", "data", "requestId"}:

@@ -7,9 +7,9 @@ no limit.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from json import loads
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -54,7 +54,7 @@ def _strings(value: Any) -> Iterator[str]:
         if isinstance(item, str):
             yield item
             try:
-                inner = json.loads(item)
+                inner = loads(item)
             except (ValueError, RecursionError):
                 continue
             if isinstance(inner, (dict, list)):

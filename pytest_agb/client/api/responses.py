@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
+from json import loads
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client.api.json_values import whole_of
@@ -71,7 +71,7 @@ def labels(session_id: str, answer: Answer) -> dict[str, str]:
     if value in (None, ""):
         return {}
     try:
-        loaded = json.loads(value) if isinstance(value, str) else value
+        loaded = loads(value) if isinstance(value, str) else value
     except ValueError:
         loaded = None
     if not isinstance(loaded, dict):
@@ -106,7 +106,7 @@ def count(answer: Answer, key: str, default: int) -> int:
 def tools(answer: Answer) -> list[McpTool]:
     """The tools of an image, which come as a string of JSON, or as a list."""
     try:
-        loaded = json.loads(answer.data) if isinstance(answer.data, str) else answer.data
+        loaded = loads(answer.data) if isinstance(answer.data, str) else answer.data
     except ValueError:
         loaded = None
     return [
@@ -129,7 +129,7 @@ def metrics(text: str | None) -> tuple[dict[str, Any], SessionMetrics]:
         ToolError: it is no JSON object.
     """
     try:
-        raw = json.loads(text or "")
+        raw = loads(text or "")
     except ValueError:
         raw = None
     if not isinstance(raw, dict):

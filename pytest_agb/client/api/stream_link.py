@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from json import dumps
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb.client.api import direct_link
@@ -40,4 +40,4 @@ def run_code(invocation_id: str, target: str, code: str, language: str, timeout_
     """The message that starts a program."""
     params = {"language": language, "timeoutS": timeout_s, "code": code}
     data = {"method": "run_code", "mode": "stream", "params": params}
-    return json.dumps({"invocationId": invocation_id, "source": "SDK", "target": target, "data": data})
+    return dumps({"invocationId": invocation_id, "source": "SDK", "target": target, "data": data})

@@ -10,6 +10,7 @@ import ipaddress
 import threading
 import weakref
 from dataclasses import replace
+from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -73,6 +74,16 @@ class _PerProcess:
             except OSError as error:
                 if error.errno != errno.EBADF:  # a test has closed all descriptors, ours too
                     raise
+
+
+class _NoCookies(CookieJar):
+    """The API has none, and to look for some asks the time, by a function that tests patch."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        pass
+
+    def add_cookie_header(self, request: object) -> None:
+        pass
 
 
 #: Clients of parent processes: closing their sockets is not ours to do.
@@ -253,6 +264,7 @@ class Transport:
                 # Loading the certificates takes 20 ms, for nothing where there is no TLS.
                 verify=not (loopback and self.endpoint.startswith("http://")),
                 follow_redirects=False,
+                cookies=_NoCookies(),
             )
         except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
             problem = (

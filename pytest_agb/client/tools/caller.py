@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import uuid
+from json import dumps
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_agb.client.api import classify, direct_link, endpoints, stream_link
@@ -51,7 +51,7 @@ class ToolCaller:
             AGBError: the call, or the tool, failed.
         """
         try:
-            json.dumps(args, allow_nan=False)
+            dumps(args, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise InvalidRequestError(f"The arguments of {name} can't be sent as JSON: {error}") from None
         timeout = tool_timeout_seconds + self._session.agb.settings.tool_margin_seconds

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from json import dumps, loads
 from typing import Any
 
 from pytest_agb.client.api.json_values import seconds_of
@@ -123,7 +123,7 @@ def displayed(item: Any) -> ExecutionResult:
             loaded = _load(item)
             item = loaded if isinstance(loaded, (dict, str)) else item
     if not isinstance(item, Mapping):
-        return ExecutionResult(text=item if isinstance(item, str) else json.dumps(item))
+        return ExecutionResult(text=item if isinstance(item, str) else dumps(item))
     formats = {
         name: next((item[key] for key in keys if item.get(key) is not None), None)
         for name, keys in _FORMATS.items()
@@ -157,6 +157,6 @@ def _main(text: str) -> ExecutionResult:
 
 def _load(text: str) -> Any:
     try:
-        return json.loads(text)
+        return loads(text)
     except (ValueError, RecursionError):
         return None

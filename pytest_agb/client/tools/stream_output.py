@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from json import loads
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_agb.client.api.json_values import seconds_of, text_of
@@ -125,7 +125,7 @@ def _error(payload: Any) -> tuple[str, str]:
 def _object(value: Any, name: str) -> Mapping[str, Any]:
     if isinstance(value, (str, bytes)):
         try:
-            value = json.loads(value)
+            value = loads(value)
         except (ValueError, RecursionError):
             value = None
     if not isinstance(value, dict):

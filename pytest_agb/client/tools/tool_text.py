@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from json import loads
 from typing import Any
 
 from pytest_agb import parse_number
@@ -39,7 +39,7 @@ class ShellOutput:
 def read_shell_output(text: str) -> ShellOutput:
     """Read the shell tool's text, from a success or from an error."""
     try:
-        payload = json.loads(text)
+        payload = loads(text)
     except (ValueError, RecursionError):
         return ShellOutput(plain=text)
     if not isinstance(payload, dict) or not payload.keys() & {"stdout", "stderr", "exit_code", "errorCode"}:
