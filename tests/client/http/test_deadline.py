@@ -85,7 +85,7 @@ def test_an_answer_that_drips_is_a_timeout(serve: Callable[[socket.socket], None
     assert isinstance(error, AGBTimeoutError), error
     assert error.maybe_executed
     assert f"no answer from {endpoint} within {SECONDS:g} s" in error.message
-    assert took < SECONDS + 1
+    assert took < SECONDS + 10  # and not as long as it drips
 
 
 def test_a_request_that_is_taken_in_drops_is_a_timeout() -> None:
@@ -103,7 +103,7 @@ def test_a_request_that_is_taken_in_drops_is_a_timeout() -> None:
         over.set()
 
     assert isinstance(error, AGBTimeoutError), error
-    assert took < SECONDS + 2
+    assert took < SECONDS + 10
 
 
 def test_a_deadline_is_its_own_calls() -> None:
