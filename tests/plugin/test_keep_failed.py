@@ -209,11 +209,11 @@ def test_what_is_kept_makes_room_where_the_account_has_none(
 
     result.assert_outcomes(failed=5)
     had = [(seen / f"test_it[{number}]").read_text() for number in range(5)]
-    kept = alive(cloud)
+    kept, created = alive(cloud), len(cloud.sessions)  # one may have been created ahead in vain
     assert had[4] in kept
     assert had[0] not in kept
     result.stdout.fnmatch_lines(
-        [f"agb: 5 sessions created, {5 - len(kept)} deleted, {len(kept)} kept, 0 left"]
+        [f"agb: {created} sessions created, {created - len(kept)} deleted, {len(kept)} kept, 0 left"]
     )
 
 
