@@ -187,7 +187,9 @@ class Run:
         return [row[0] for row in had] + others
 
     def _reusable(self) -> list[str]:
-        """IDs of sessions of the run that are over, as the run knows."""
+        """IDs of sessions of the run that are over, as it knows; none while a listing still shows them."""
+        if self._service.stale:
+            return []
         held = self._state.slots.held()
         had = self._state.database.fetch("SELECT session_id FROM slots WHERE session_id IS NOT NULL")
         return [row[0] for row in had if row[0] not in held and not self._service.there(row[0])]
