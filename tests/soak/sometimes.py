@@ -20,7 +20,6 @@ _NOTES = {
     "not needed": "nobody needs it",
     "the end of the run": "the run is over",
     "not to be kept alive": "could not be kept alive",
-    "ended while nobody used it": "it ended while nobody used it",
     "a create without a good answer": "its create has no good answer",
     "an answer that names a session had before": "which this run had before",
     "an answer that names another's session": "which carries the labels of another",

@@ -15,8 +15,8 @@ from soak.sometimes import Seen
 #: Steps in all; more by the environment: `SOAK_STEPS=1000000 pytest tests/soak -n 2`.
 STEPS = int(os.environ.get("SOAK_STEPS", "8000"))
 SEEDS = range(4)
-#: As many steps of one seed, 100,000 in all, must have been everywhere.
-ENOUGH_STEPS = 25_000
+#: As many steps of one seed must have been everywhere.
+ENOUGH_STEPS = 100_000
 
 
 @pytest.mark.parametrize("seed", SEEDS)
