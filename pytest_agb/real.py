@@ -85,7 +85,12 @@ def _module(function: object) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a small file.
+    """The text of a small file; see `read_bytes`."""
+    return read_bytes(path).decode()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a small file.
 
     Raises:
         OSError: it can't be read.
@@ -95,7 +100,7 @@ def read_text(path: Path) -> str:
         pieces = []
         while piece := System.read(descriptor, 65536):
             pieces.append(piece)
-        return b"".join(pieces).decode()
+        return b"".join(pieces)
     finally:
         System.close(descriptor)
 

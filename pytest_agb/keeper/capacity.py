@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_agb.client import AGBError, QuotaError, RefusedError, ThrottledError
 from pytest_agb.client.api.classify import blames_what_was_sent
 from pytest_agb.store.facts import Fact
-from pytest_agb.store.slots import SlotState, Trouble
+from pytest_agb.store.slots import Slot, SlotState, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,14 +176,17 @@ class Capacity:
 
     def _make_room(self) -> None:
         """Give up a session that is kept where a test waits, and no other one is about to go."""
-        going = any(slot.state is SlotState.DELETING for slot in self._state.slots.left())
+        going = any(slot.state is SlotState.DELETING for slot in self._counted())
         if self._kept() and not going and self._state.waiters.waiting():
             self._state.slots.give_up_kept("it was kept until there was no room for another one")
 
     def _live(self) -> int:
         """How many sessions of this run on this host the account may count now."""
-        left = [slot for slot in self._state.slots.left() if slot.trouble is not Trouble.GIVEN_UP]
-        return self._kept() + sum(slot.state is not SlotState.LOST for slot in left)
+        return self._kept() + sum(slot.state is not SlotState.LOST for slot in self._counted())
+
+    def _counted(self) -> list[Slot]:
+        """The slots but for those that are given up: their maximum lifetime has ended them."""
+        return [slot for slot in self._state.slots.left() if slot.trouble is not Trouble.GIVEN_UP]
 
     def _kept(self) -> int:
         """How many sessions are left to the user, which count as all others do."""

@@ -33,7 +33,7 @@ class Pulse(NamedTuple):
     def read(cls, path: Path) -> Pulse | None:
         """The latest; ``None`` where there is none. The process itself would lose its lock by reading it."""
         try:
-            content = path.read_bytes()
+            content = real.read_bytes(path)
         except OSError:
             return None
         return cls(*_FORMAT.unpack_from(content)) if len(content) >= _FORMAT.size else None

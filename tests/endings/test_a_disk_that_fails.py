@@ -94,13 +94,6 @@ def test_a_disk_that_is_full_from_the_start(
 @pytest.mark.parametrize(
     ("spoil", "trouble"),
     [
-        pytest.param(f"rm -rf {RUN}", "was removed as it went on", id="run-directory-removed"),
-        pytest.param("rm -rf pytest-agb-*", "was removed as it went on", id="base-removed"),
-        pytest.param(
-            "rm -rf pytest-agb-* && mkdir -m 755 pytest-agb-$(id -u)",
-            "was removed as it went on",
-            id="base-remade-for-all",
-        ),
         pytest.param(f"rm {RUN}/slots.sqlite3*", "the run's state in ", id="database-removed"),
         pytest.param(
             f"for file in {RUN}/slots.sqlite3 {RUN}/slots.sqlite3-wal; do {OVERWRITE}; done",
@@ -111,7 +104,7 @@ def test_a_disk_that_is_full_from_the_start(
         pytest.param(f"for file in {RUN}/*.json; do {OVERWRITE}; done", "", id="reports-overwritten"),
     ],
 )
-def test_files(
+def test_files_of_the_run(
     suite: Suite, temp_directory: Path, workers: list[str], scope: str, spoil: str, trouble: str
 ) -> None:
     suite.write(SUITE.format(spoil=spoil))
@@ -119,3 +112,23 @@ def test_files(
     check(suite, temp_directory, trouble)
     if not trouble:
         suite.assert_says_nothing_left()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(f"rm -rf {RUN}", id="the run's"),
+        pytest.param("rm -rf pytest-agb-*", id="the user's"),
+        pytest.param(
+            "rm -rf pytest-agb-* && mkdir -m 755 pytest-agb-$(id -u)", id="the user's, remade for all"
+        ),
+    ],
+)
+def test_a_directory_that_is_removed(
+    suite: Suite, temp_directory: Path, workers: list[str], scope: str, spoil: str
+) -> None:
+    """Whoever asks next joins the run anew."""
+    suite.write(SUITE.format(spoil=spoil))
+    suite.run(*options(workers, scope))
+    check(suite, temp_directory, "")
+    assert "was removed as it went on: what was created before is not counted here" in suite.output

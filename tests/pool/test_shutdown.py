@@ -145,6 +145,7 @@ def test_a_create_without_an_answer_is_told_apart_from_what_is_left(
     pool.release(pool.acquire(PARAMS))
     pool.close()
     eventually(lambda: not service.live_sessions(), "it is deleted")
+    service.fault("/mcp/listSession", "503", times=1000)  # else it would say that there is none
     spoil(
         settings,
         "INSERT INTO slots (slot, state, spec, member, idle_timeout, created_at, expires_at, note) "
