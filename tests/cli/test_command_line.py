@@ -4,59 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from support.command_line import Run, Said
 from support.standin import StandIn
 
 import pytest_agb
-from pytest_agb import cli
 from pytest_agb.cli import sweep
 from pytest_agb.labels import RunLabels
 from pytest_agb.sweep.outcome import Action, Settled
 from pytest_agb.sweep.selection import FoundSession
-
-
-class Said(NamedTuple):
-    status: int | str | None
-    out: str
-    err: str
-
-
-Run = Callable[..., Said]
-
-
-@pytest.fixture
-def service() -> Iterator[StandIn]:
-    with StandIn() as standin:
-        yield standin
-
-
-@pytest.fixture
-def run(
-    service: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Runs a command in an empty directory with the service's account in the environment."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AGB_API_KEY", service.api_key)
-    monkeypatch.setenv("AGB_ENDPOINT", service.endpoint)
-
-    def run(*arguments: str, **environment: str) -> Said:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            status: int | str | None
-            try:
-                status = cli.main(arguments)
-            except SystemExit as end:
-                status = end.code
-        said = capsys.readouterr()
-        assert service.api_key not in said.out + said.err
-        return Said(status, said.out, said.err)
-
-    return run
 
 
 def add(service: StandIn, run: str = "run-1", expires_in: float = -60, **more: str) -> str:
@@ -70,9 +28,9 @@ GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": 
 def test_without_a_command_it_lists_the_commands(run: Run) -> None:
     said = run()
 
-    assert said.status == 2  # a script whose variable was empty has done nothing
+    assert said.returncode == 2  # a script whose variable was empty has done nothing
     for command in ("ls", "sweep", "serve", "doctor"):
-        assert f"\n    {command} " in said.err
+        assert f"\n    {command} " in said.stderr
 
 
 def test_it_tells_its_version(run: Run) -> None:
@@ -124,18 +82,18 @@ def test_a_sweep_names_the_run_it_looked_for(service: StandIn, run: Run) -> None
     add(service, "run-2", 900, agb_ci_run="github-7-2")
 
     assert run("sweep", "--run", "run-1") == Said(0, "no sessions of run run-1\n", "")
-    assert run("sweep", "--ci-run", "github-7-1").out == "no sessions of CI run github-7-1\n"
+    assert run("sweep", "--ci-run", "github-7-1").stdout == "no sessions of CI run github-7-1\n"
     other = {**GITHUB, "GITHUB_RUN_ID": "8"}
-    assert run("sweep", "--this-ci-run", **other).out == "no sessions of CI run github-8-2\n"
-    assert run("ls", "--this-ci-run", **other).err == "no sessions of CI run github-8-2\n"
-    listed = run("ls", "--this-ci-run", **GITHUB).out.splitlines()
+    assert run("sweep", "--this-ci-run", **other).stdout == "no sessions of CI run github-8-2\n"
+    assert run("ls", "--this-ci-run", **other).stderr == "no sessions of CI run github-8-2\n"
+    listed = run("ls", "--this-ci-run", **GITHUB).stdout.splitlines()
     assert [line.split()[1] for line in listed] == ["RUN", "run-2"]
-    assert run("sweep", "--dry-run", "--this-ci-run", **GITHUB).status == 1
+    assert run("sweep", "--dry-run", "--this-ci-run", **GITHUB).returncode == 1
 
     said = run("sweep", "--this-ci-run", **GITHUB)
 
-    assert said.status == 0
-    assert said.out.endswith("\nCI run github-7-2: 1 session deleted, 0 kept\n")
+    assert said.returncode == 0
+    assert said.stdout.endswith("\nCI run github-7-2: 1 session deleted, 0 kept\n")
     assert service.live_sessions() == []
 
 
@@ -146,17 +104,19 @@ def test_without_a_key_the_sweep_of_this_ci_run_is_no_failure_unless_one_is_requ
     fork = {**GITHUB, "AGB_API_KEY": ""}
 
     said = run("sweep", "--this-ci-run", **fork)
-    assert (said.status, said.out) == (0, "")
-    assert said.err.startswith("pytest-agb: AGB_API_KEY is not set, as in a pull request from a fork: not ")
-    assert "of CI run github-7-2 (--require-key" in said.err
-    report = json.loads(run("sweep", "--this-ci-run", "--json", **fork).out)
+    assert (said.returncode, said.stdout) == (0, "")
+    assert said.stderr.startswith(
+        "pytest-agb: AGB_API_KEY is not set, as in a pull request from a fork: not "
+    )
+    assert "of CI run github-7-2 (--require-key" in said.stderr
+    report = json.loads(run("sweep", "--this-ci-run", "--json", **fork).stdout)
     assert (report["finished"], report["sessions"]) == (False, [])
     assert report["error"].startswith("AGB_API_KEY is not set")
 
     for arguments in (("--this-ci-run", "--require-key"), ("--ci-run", "github-7-2"), ()):
         said = run("sweep", *arguments, **fork)
-        assert said.status == 2, arguments
-        assert "Set AGB_API_KEY" in said.err
+        assert said.returncode == 2, arguments
+        assert "Set AGB_API_KEY" in said.stderr
     assert service.count("/sdk/ListSession") == 0
 
 
@@ -165,10 +125,10 @@ def test_outside_ci_there_is_no_this_ci_run(service: StandIn, run: Run) -> None:
 
     for arguments in ("sweep --this-ci-run", "sweep --this-ci-run --require-key", "ls --this-ci-run"):
         said = run(*arguments.split(), AGB_API_KEY="")
-        assert (said.status, said.out) == (2, "")
-        assert "this is no job of a CI system" in said.err
-        assert "--ci-run ID" in said.err
-    assert run("sweep", "--this-ci-run", "--ci-run=x").status == 2
+        assert (said.returncode, said.stdout) == (2, "")
+        assert "this is no job of a CI system" in said.stderr
+        assert "--ci-run ID" in said.stderr
+    assert run("sweep", "--this-ci-run", "--ci-run=x").returncode == 2
     assert len(service.live_sessions()) == 1
 
 
@@ -176,10 +136,10 @@ class Doctor:
     """The rows of its report."""
 
     def __init__(self, said: Said) -> None:
-        self.status = said.status
+        self.returncode = said.returncode
         self.rows: dict[str, str] = {}
         title = ""
-        for line in said.out.splitlines():
+        for line in said.stdout.splitlines():
             title = line[:11].strip() or title
             self.rows[title] = f"{self.rows.get(title, '')}{line[11:]}\n"
 
@@ -187,7 +147,7 @@ class Doctor:
 def test_doctor_says_what_would_happen_and_why(service: StandIn, run: Run, tmp_path: Path) -> None:
     cloud = Doctor(run("doctor", **GITHUB))
 
-    assert cloud.status == 0
+    assert cloud.returncode == 0
     assert cloud.rows["versions"].startswith(f"pytest-agb {pytest_agb.__version__}, Python 3.")
     assert f"pytest {pytest.__version__}" in cloud.rows["versions"]
     assert cloud.rows["backend"].startswith("cloud: there is an API key")
@@ -202,7 +162,7 @@ def test_doctor_says_what_would_happen_and_why(service: StandIn, run: Run, tmp_p
 
     (tmp_path / ".env").write_text(f"AGB_API_KEY={service.api_key}\nAGB_ENDPOINT={service.endpoint}\n")
     dotenv = Doctor(run("doctor", AGB_API_KEY="", AGB_ENDPOINT=""))
-    assert dotenv.status == 0
+    assert dotenv.returncode == 0
     assert dotenv.rows["key"] == f"AGB_API_KEY, from {tmp_path}/.env\n"
     assert dotenv.rows["endpoint"] == f"{service.endpoint}, from {tmp_path}/.env\n"
     assert dotenv.rows["CI run"].startswith("none: ")
@@ -218,21 +178,21 @@ def test_doctor_says_what_would_happen_and_why(service: StandIn, run: Run, tmp_p
 
 def test_doctor_tells_what_keeps_a_test_from_a_session(run: Run, tmp_path: Path) -> None:
     wrong = Doctor(run("doctor", AGB_API_KEY="ako-wrong-and-secret"))
-    assert (wrong.status, wrong.rows["backend"][:6]) == (1, "cloud:")
+    assert (wrong.returncode, wrong.rows["backend"][:6]) == (1, "cloud:")
     assert "The API key [API key] is invalid" in wrong.rows["service"]
 
     garbled = Doctor(run("doctor", AGB_API_KEY="ako-wrong\nand-secret"))
-    assert garbled.status == 1
+    assert garbled.returncode == 1
     assert "holds characters that no key has" in garbled.rows["service"]
     assert "and-secret" not in str(garbled.rows)
 
     refused = Doctor(run("doctor", AGB_ENDPOINT="http://127.0.0.1:9"))
-    assert refused.status == 1
+    assert refused.returncode == 1
     assert "no connection to http://127.0.0.1:9" in refused.rows["service"]
 
     (tmp_path / ".env").write_text("AGB_ENDPOINT=https://stranger.invalid\n")
     diverted = Doctor(run("doctor", AGB_ENDPOINT=""))
-    assert diverted.status == 1
+    assert diverted.returncode == 1
     assert "the API key comes from the environment, and AGB_ENDPOINT from .env" in diverted.rows["account"]
     assert diverted.rows["isolation"]
 
@@ -255,7 +215,7 @@ def test_doctor_tells_what_local_sandboxes_lack(
 
     local, cloud = Doctor(run("doctor", AGB_API_KEY="")), Doctor(run("doctor"))
 
-    assert (local.status, cloud.status) == (1, 0)
+    assert (local.returncode, cloud.returncode) == (1, 0)
     words = {
         "isolation": "sudo allow it\n",
         "packages": "local sandboxes need not-installed: pip install 'pytest-agb[local]'",

@@ -1,4 +1,4 @@
-"""`pytest-agb ls` and `pytest-agb sweep` as people and CI jobs run them: in processes of their own."""
+"""`pytest-agb ls` and `pytest-agb sweep` as people and CI jobs run them, in processes of their own if need be."""
 
 from __future__ import annotations
 
@@ -9,44 +9,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command_line import Run
 from support.deadline import eventually
 from support.standin import StandIn
 
 RELEASE = "/mcp/releaseSessionAsync"
 KEYS = {"id", "run", "ci_run", "slot", "created_at", "expires_at", "age_seconds", "action", "reason"}
 SUMMARY = {"sessions", "deleted", "kept", "would_delete", "left", "finished", "error"}
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def service() -> Iterator[StandIn]:
-    with StandIn() as standin:
-        yield standin
-
-
-@pytest.fixture
-def run(service: StandIn, tmp_path: Path) -> Run:
-    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(
-            [sys.executable, "-m", "pytest_agb", *arguments],
-            env=_environment(service) | environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert "Traceback" not in result.stderr
-        assert service.api_key not in result.stdout + result.stderr
-        return result
-
-    return run
 
 
 def _environment(service: StandIn) -> dict[str, str]:
