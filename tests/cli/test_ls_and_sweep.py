@@ -1,4 +1,4 @@
-"""`pytest-agb ls` and `pytest-agb sweep` as people and CI jobs run them, in processes of their own if need be."""
+"""`pytest-agb ls` and `pytest-agb sweep` as people and CI jobs run them, in processes of their own or not."""
 
 from __future__ import annotations
 
