@@ -38,6 +38,8 @@ def _agb_pool(request: pytest.FixtureRequest) -> Iterator[Pool]:
     config = request.config
     per_test.ensure(config, test_that_asks(request))
     pool = joining.pool(config)
+    if not pool.journal.test:  # a test has asked as it runs
+        per_test.of(config).has(pool.journal)
     try:
         with as_interrupts():
             yield pool

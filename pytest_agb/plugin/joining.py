@@ -15,6 +15,7 @@ from pytest_agb.plugin.pytest_internals import fixture_names, skipped_by_mark
 from pytest_agb.plugin.stash import SETTINGS
 
 if TYPE_CHECKING:
+    from pytest_agb.dossier.journal import Journal
     from pytest_agb.pool.pool import Pool
 
 _POOL: pytest.StashKey[Pool] = pytest.StashKey()
@@ -62,6 +63,12 @@ def pool(config: pytest.Config) -> Pool:
 
         config.stash[_POOL] = Pool(config.stash[SETTINGS], title=controller.title(config))
     return config.stash[_POOL]
+
+
+def journal(config: pytest.Config) -> Journal | None:
+    """What this process does with its sessions; ``None`` if it is not in the run."""
+    own = config.stash.get(_POOL, None)
+    return None if own is None else own.journal
 
 
 def leave(config: pytest.Config) -> None:

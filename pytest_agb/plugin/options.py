@@ -17,6 +17,7 @@ from pytest_agb.run import run_directory
 from pytest_agb.settings import (
     BACKENDS,
     CLOUD,
+    DEFAULT_DOSSIER_CALLS,
     DEFAULT_IDLE_TIMEOUT_SECONDS,
     DEFAULT_IMAGE,
     DEFAULT_MAX_IDLE_SECONDS,
@@ -74,7 +75,8 @@ def _number(of: str) -> Callable[[_Value], int]:
     return read
 
 
-_seconds, _sessions, _uses = _number("seconds"), _number("sessions"), _number("uses")
+_seconds, _sessions = _number("seconds"), _number("sessions")
+_uses, _calls = _number("uses"), _number("calls")
 
 
 def _switch(value: _Value) -> bool:
@@ -289,6 +291,15 @@ OPTIONS = (
         "replace a shared session that is dead or past its lifetime, rather than fail the next test",
         _switch,
         default="false",
+        ini_only=True,
+    ),
+    Option(
+        "dossier-calls",
+        "N",
+        "calls in its sessions that a failed test shows at the most, the latest "
+        f"(default: {DEFAULT_DOSSIER_CALLS})",
+        _calls,
+        default=DEFAULT_DOSSIER_CALLS,
         ini_only=True,
     ),
     Option(

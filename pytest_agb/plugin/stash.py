@@ -9,6 +9,11 @@ import pytest
 if TYPE_CHECKING:
     from pytest_agb.settings import Settings
 
+#: Of the properties that the report of a failed test has: the IDs of its sessions, whether these or the test
+#: failed, and its dossier as JSON.
+SESSION, VERDICT, DOSSIER = "agb_session", "agb_verdict", "agb_dossier"
+PROPERTIES = frozenset({SESSION, VERDICT, DOSSIER})
+
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 
 #: Of the settings, in what xdist's controller sends to each worker.

@@ -6,6 +6,7 @@ needs a session claims one or waits for one; the keeper creates and deletes.
 
 from __future__ import annotations
 
+import functools
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 from pytest_agb import labels as label_rules
 from pytest_agb import real
 from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError
+from pytest_agb.client.secret import Secret
+from pytest_agb.dossier.journal import Journal, SessionFacts
 from pytest_agb.labels import RunLabels
 from pytest_agb.pool.acquire import Acquisition
 from pytest_agb.pool.joined_run import JoinedRun
@@ -45,6 +48,8 @@ class Pool:
         self._settings = settings
         self._title = title
         self._clock = clock
+        #: What this process does with its sessions, for the test that runs now.
+        self.journal = Journal(settings.run_id, Secret(settings.api_key or ""))
         self._own: JoinedRun | None = None
         self._joining = threading.Lock()
         #: What went wrong in `join`.
@@ -84,6 +89,27 @@ class Pool:
         Raises:
             AGBError: it can't be had. A wrong key and an unknown image are remembered for the whole run.
         """
+        began = real.boot_seconds()
+        try:
+            lease = self._acquire(params, user, unit, on_wait)
+        except AGBError as error:
+            self.journal.could_not_lease(error, real.boot_seconds() - began)
+            raise
+        self.journal.leased(
+            SessionFacts(
+                lease.session.session_id,
+                image=params.image_id,
+                labels=params.labels or {},
+                created_at=lease.created_at,
+                uses=lease.uses,
+                waited=real.boot_seconds() - began,
+            )
+        )
+        return lease
+
+    def _acquire(
+        self, params: CreateSessionParams, user: str, unit: str, on_wait: Callable[[float, str], None]
+    ) -> Lease:
         refused = params.invalid() or label_rules.refused(params.labels or {}, on_ours=True)
         if refused:
             raise InvalidRequestError(f"no session can be created: {refused}")
@@ -111,6 +137,7 @@ class Pool:
         if not lease.to_end:
             return
         slots = self._process().state.slots
+        self.journal.given_back(lease.session.session_id)
         used_up = self._settings.max_uses is not None and lease.uses >= self._settings.max_uses
         with _ending(lease):
             if reusable and not used_up and not lease.session.released:
@@ -122,6 +149,7 @@ class Pool:
         """Leave a session to the user, for the sake of ``test``: a local write, as `release` is."""
         if not lease.to_end:
             return
+        self.journal.given_back(lease.session.session_id)
         with _ending(lease):
             self._process().state.slots.keep(lease.slot, test)
 
@@ -142,7 +170,8 @@ class Pool:
                 return self._process().state.slots.why_dead(lease.slot)
         return ""
 
-    def _died(self, slot: str, why: str) -> None:
+    def _died(self, slot: str, session_id: str, why: str) -> None:
+        self.journal.died(session_id, why)
         with suppress(
             StateError
         ):  # whoever made the call has an error, and who asks next is told of this one
@@ -159,6 +188,7 @@ class Pool:
         return LabelledAGB(
             self._settings,
             self._process().endpoint(),
+            observer=self.journal,
             acquire=lambda params: self.acquire(params, user="agb.create"),
             release=self.release,
         )
@@ -201,7 +231,7 @@ class Pool:
         with self._joining:
             if self._own is None or self._own.pid != real.pid():
                 try:
-                    self._own = JoinedRun(self._settings, Role.PYTEST, self._title)
+                    self._own = JoinedRun(self._settings, Role.PYTEST, self._title, observer=self.journal)
                 except OSError as error:
                     raise AGBError(f"the run has no directory on this host: {error}") from error
             return self._own
@@ -214,7 +244,7 @@ class Pool:
             slot.session_id,
             image_id=params.image_id,
             reserved_labels=labels.write(),
-            on_death=lambda why: self._died(slot.slot, why),
+            on_death=functools.partial(self._died, slot.slot, slot.session_id),
         )
         return Lease(
             slot=slot.slot,

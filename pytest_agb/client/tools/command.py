@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.client.errors import AGBError, InvalidRequestError, ToolError
+from pytest_agb.client.errors import AGBError, CommandFailed, InvalidRequestError, ToolError
 from pytest_agb.client.tools.tool_results import CommandResult
 from pytest_agb.client.tools.tool_text import ShellOutput, read_shell_output
 
@@ -60,7 +60,7 @@ class Command:
 
     def _failed(self, output: ShellOutput, complaint: str, request_id: str) -> CommandResult:
         return CommandResult.failed(
-            ToolError(self._tools.redact(complaint), request_id=request_id),
+            CommandFailed(self._tools.redact(complaint), request_id=request_id),
             output=output.output,
             exit_code=output.exit_code,
             stdout=output.stdout,

@@ -1,0 +1,58 @@
+"""What must not be shown, and showing the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_agb.client.secret import Secret
+
+#: What is shorter is masked where it was given, and not wherever it occurs: it is no secret, and `1` or `on`
+#: would be blotted out of every other text.
+_SHORTEST = 4
+#: What opens something, in the query of a URL.
+_IN_URLS = re.compile(r"(?i)([?&](?:auth_?code|[a-z_-]*token|ticket|[a-z_-]*key|signature)=)[^&\s\"'<>]+")
+HIDDEN = "<hidden>"
+
+
+class Mask:
+    """Blots out what it has learned."""
+
+    def __init__(self) -> None:
+        self._names: dict[Secret, str] = {}
+
+    def learn(self, secret: str, name: str) -> None:
+        """Show ``name`` in place of ``secret`` from now on."""
+        if len(secret) >= _SHORTEST:
+            self._names.setdefault(Secret(secret), name)
+
+    def learn_envs(self, envs: object) -> None:
+        """Show the names of environment variables in place of their values."""
+        if isinstance(envs, Mapping):
+            for name, value in envs.items():
+                self.learn(str(value), f"value of {name}")
+
+    def text(self, text: str) -> str:
+        """Mask a text. What cuts it comes after that: half a secret is not found."""
+        # The longest first: one may be a part of another.
+        for secret in sorted(self._names, key=lambda secret: -len(secret.reveal())):
+            text = text.replace(secret.reveal(), f"[{self._names[secret]}]")
+        return _IN_URLS.sub(rf"\g<1>{HIDDEN}", text)
+
+    def value(self, value: Any) -> Any:
+        """Mask a JSON value; of ``envs`` it leaves the names."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {
+                self.text(str(key)): _names(item) if key == "envs" else self.value(item)
+                for key, item in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self.value(item) for item in value]
+        return value
+
+
+def _names(envs: Any) -> Any:
+    return dict.fromkeys(map(str, envs), HIDDEN) if isinstance(envs, Mapping) else HIDDEN
