@@ -5,7 +5,6 @@ A call is kept as it came, which takes microseconds; it is read when somebody as
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -76,13 +75,35 @@ class Call:
 
 
 class Happened:
-    """A call as it came; `pytest_agb.client.tools.call_reader` reads it."""
+    """A call as it comes, told of at its end, however it ends.
 
-    def __init__(self, session_id: str, tool: str, args: Mapping[str, Any]) -> None:
+    `pytest_agb.client.tools.call_reader` reads it.
+    """
+
+    __slots__ = (
+        "_observer",
+        "args",
+        "at",
+        "error",
+        "phase",
+        "read",
+        "request_id",
+        "seconds",
+        "session_id",
+        "streamed",
+        "text",
+        "tool",
+    )
+
+    def __init__(
+        self, observer: Observer | None, session_id: str, tool: str, args: Mapping[str, Any]
+    ) -> None:
+        self._observer = observer
         self.session_id = session_id
         self.tool = tool
-        # The caller may change them later.
-        self.args = copy.deepcopy(args)
+        #: Nobody changes them later: a copy here would be most of what a call's record costs.
+        self.args = args
+        #: As `real.boot_seconds`.
         self.at = real.boot_seconds()
         self.seconds = 0.0
         #: What the tool answered.
@@ -91,6 +112,28 @@ class Happened:
         self.streamed: Any = None
         self.error: BaseException | None = None
         self.request_id = ""
+        #: Both for the observer: the part of a test that made it, and the call as it was read.
+        self.phase = ""
+        self.read: Call | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def answered(self, text: str | None, request_id: str) -> None:
+        """It was answered; the latest answer counts."""
+        self.text, self.request_id = text, request_id
+
+    def streams(self, output: object, request_id: str) -> None:
+        """What it says is added to ``output``, as it comes."""
+        self.streamed, self.request_id = output, request_id
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.seconds = real.boot_seconds() - self.at
+        self.error = error
+        if self._observer is not None:
+            self._observer.ended(self)
 
 
 class Observer(Protocol):
@@ -104,34 +147,3 @@ class Observer(Protocol):
 
     def calls(self, session_id: str) -> Sequence[Call]:
         """The calls in a session, of the test that runs now, the oldest first."""
-
-
-class Observed:
-    """A call under way, to be told of at its end, however it ends."""
-
-    def __init__(
-        self, observer: Observer | None, session_id: str, tool: str, args: Mapping[str, Any]
-    ) -> None:
-        self._observer = observer
-        self._happened = Happened(session_id, tool, args) if observer is not None else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def answered(self, text: str | None, request_id: str) -> None:
-        """It was answered; the latest answer counts."""
-        if self._happened is not None:
-            self._happened.text, self._happened.request_id = text, request_id
-
-    def streams(self, output: object, request_id: str) -> None:
-        """What it says is added to ``output``, as it comes."""
-        if self._happened is not None:
-            self._happened.streamed, self._happened.request_id = output, request_id
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._happened is not None and self._observer is not None:
-            self._happened.seconds = real.boot_seconds() - self._happened.at
-            self._happened.error = error
-            self._observer.ended(self._happened)

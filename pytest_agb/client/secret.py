@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: Characters. What is shorter is no secret, and blotting out `1` or `on` would leave no text whole.
+SHORTEST_SECRET = 4
+
 
 class Secret:
     """Holds a string where ``--showlocals`` and debuggers, which print what they find, don't find it."""

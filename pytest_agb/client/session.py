@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -255,7 +256,8 @@ class Session:
     ) -> McpToolResult:
         """Run any tool by its name; its text is ``data``. Give its own timeout, so that ours is longer."""
         try:
-            answer = self._tools.run_tool(name, args or {}, timeout_seconds)
+            # The caller may change them later, and what was called is kept.
+            answer = self._tools.run_tool(name, copy.deepcopy(args or {}), timeout_seconds)
         except AGBError as error:
             return McpToolResult.failed(error, data=error.message if isinstance(error, ToolError) else None)
         return McpToolResult(True, "", answer.request_id, data=answer.text)

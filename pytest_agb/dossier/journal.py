@@ -39,7 +39,7 @@ class SessionFacts:
     waited: float
     #: Why it ended before its lease did; empty if it did not.
     died: str = ""
-    #: Whether its lease is over.
+    #: Whether no later test can have it.
     ended: bool = False
     #: The tests before this one that called it, each with how many calls it made.
     earlier: dict[str, int] = field(default_factory=dict)
@@ -54,18 +54,6 @@ class Refused:
     waited: float
 
 
-class _Entry:
-    """A call of the test that runs now."""
-
-    __slots__ = ("began", "happened", "phase", "read")
-
-    def __init__(self, happened: Happened, phase: str, began: float) -> None:
-        self.happened = happened
-        self.phase = phase
-        self.began = began
-        self.read: Call | None = None
-
-
 class Journal:
     """An `Observer` of this process's clients, and what its pool tells."""
 
@@ -76,7 +64,7 @@ class Journal:
         self.phase = ""
         self.mask = Mask()
         self._began = real.boot_seconds()
-        self._entries: list[_Entry] = []
+        self._calls: list[Happened] = []
         self._sessions: dict[str, SessionFacts] = {}
         #: IDs of the sessions that were leased for the test that runs now.
         self._new: list[str] = []
@@ -88,12 +76,12 @@ class Journal:
 
     def begins(self, test: str, phase: str) -> None:
         """A test begins, or another attempt at it."""
-        for entry in self._entries:
-            facts = self._sessions.get(entry.happened.session_id)
+        for happened in self._calls:
+            facts = self._sessions.get(happened.session_id)
             if facts is not None:
                 facts.earlier[self.test] = facts.earlier.get(self.test, 0) + 1
         self._sessions = {key: facts for key, facts in self._sessions.items() if not facts.ended}
-        self._entries, self._new, self.refused = [], [], []
+        self._calls, self._new, self.refused = [], [], []
         self.test, self.phase = test, phase
         self._began = real.boot_seconds()
 
@@ -117,8 +105,8 @@ class Journal:
         if facts is not None:
             facts.died = facts.died or why
 
-    def given_back(self, session_id: str) -> None:
-        """The lease of a session is over."""
+    def gives_up(self, session_id: str) -> None:
+        """No test will have this session again."""
         facts = self._sessions.get(session_id)
         if facts is not None:
             facts.ended = True
@@ -129,10 +117,10 @@ class Journal:
         """A call is over."""
         if envs := happened.args.get("envs"):
             self.mask.learn_envs(envs)
-        entry = _Entry(happened, self.phase, happened.at - self._began)
-        self._entries.append(entry)
+        happened.phase = self.phase
+        self._calls.append(happened)
         if _logger.isEnabledFor(logging.DEBUG):
-            self._log(self._read(entry))
+            self._log(self._read(happened))
 
     def learned(self, secret: str, name: str) -> None:
         """A call gave its caller what opens a session."""
@@ -140,28 +128,28 @@ class Journal:
 
     def calls(self, session_id: str) -> Sequence[Call]:
         """The calls in a session, of the test that runs now, the oldest first."""
-        return [self._read(entry) for entry in self._entries if entry.happened.session_id == session_id]
+        return [self._read(happened) for happened in self._calls if happened.session_id == session_id]
 
     # ---- asked by who tells of a test ------------------------------------------------------------------
 
     def all_calls(self) -> list[Call]:
         """All calls of the test that runs now, the oldest first."""
-        return [self._read(entry) for entry in self._entries]
+        return [self._read(happened) for happened in self._calls]
 
     def sessions(self, shared: Sequence[str] = ()) -> list[SessionFacts]:
         """The sessions of the test that runs now: leased for it, called by it, or ``shared`` with it."""
-        called = [entry.happened.session_id for entry in self._entries]
+        called = [happened.session_id for happened in self._calls]
         ids = dict.fromkeys([*shared, *self._new, *called])
         return [self._sessions[session_id] for session_id in ids if session_id in self._sessions]
 
     def has_something(self, shared: Sequence[str] = ()) -> bool:
         """Whether the test that runs now has used a session, has asked for one, or shares one."""
-        return bool(self._entries or self._new or self.refused or shared)
+        return bool(self._calls or self._new or self.refused or shared)
 
-    def _read(self, entry: _Entry) -> Call:
-        if entry.read is None:
-            entry.read = read_call(entry.happened, phase=entry.phase, began=entry.began)
-        return entry.read
+    def _read(self, happened: Happened) -> Call:
+        if happened.read is None:
+            happened.read = read_call(happened, began=happened.at - self._began)
+        return happened.read
 
     def _log(self, call: Call) -> None:
         from pytest_agb.dossier import text  # only where somebody listens: start-up time

@@ -6,38 +6,43 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_agb.client.secret import Secret
+from pytest_agb.client.secret import SHORTEST_SECRET
 
-#: What is shorter is masked where it was given, and not wherever it occurs: it is no secret, and `1` or `on`
-#: would be blotted out of every other text.
-_SHORTEST = 4
 #: What opens something, in the query of a URL.
 _IN_URLS = re.compile(r"(?i)([?&](?:auth_?code|[a-z_-]*token|ticket|[a-z_-]*key|signature)=)[^&\s\"'<>]+")
 HIDDEN = "<hidden>"
+
+
+class _Names(dict[str, str]):
+    """Secrets, and what is shown in their place."""
+
+    def __repr__(self) -> str:
+        return HIDDEN
 
 
 class Mask:
     """Blots out what it has learned."""
 
     def __init__(self) -> None:
-        self._names: dict[Secret, str] = {}
+        self._names = _Names()
 
     def learn(self, secret: str, name: str) -> None:
         """Show ``name`` in place of ``secret`` from now on."""
-        if len(secret) >= _SHORTEST:
-            self._names.setdefault(Secret(secret), name)
+        if len(secret) >= SHORTEST_SECRET and secret not in self._names:
+            self._names[secret] = name
 
     def learn_envs(self, envs: object) -> None:
         """Show the names of environment variables in place of their values."""
         if isinstance(envs, Mapping):
             for name, value in envs.items():
-                self.learn(str(value), f"value of {name}")
+                if value not in self._names:  # which costs less than what follows
+                    self.learn(str(value), f"value of {name}")
 
     def text(self, text: str) -> str:
         """Mask a text. What cuts it comes after that: half a secret is not found."""
         # The longest first: one may be a part of another.
-        for secret in sorted(self._names, key=lambda secret: -len(secret.reveal())):
-            text = text.replace(secret.reveal(), f"[{self._names[secret]}]")
+        for secret in sorted(self._names, key=len, reverse=True):
+            text = text.replace(secret, f"[{self._names[secret]}]")
         return _IN_URLS.sub(rf"\g<1>{HIDDEN}", text)
 
     def value(self, value: Any) -> Any:

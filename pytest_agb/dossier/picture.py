@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_agb.client import Call
-    from pytest_agb.dossier.journal import Journal, SessionFacts
+    from pytest_agb.dossier.journal import Journal, Refused, SessionFacts
     from pytest_agb.dossier.masking import Mask
     from pytest_agb.settings import Settings
 
@@ -56,12 +56,17 @@ def of_failure(
         "why": mask.text(judged.why),
         "next": mask.text(judged.next),
         "sessions": [_session(facts, mask) for facts in sessions],
-        "refused": [
-            {"error": mask.text(str(refused.error)), "waited_seconds": _rounded(refused.waited)}
-            for refused in journal.refused
-        ],
+        "refused": [_refused(refused, mask) for refused in journal.refused],
         "calls_left_out": len(calls) - len(shown),
         "calls": [_call(number, call, mask, foreign=call.session_id not in known) for number, call in shown],
+    }
+
+
+def _refused(refused: Refused, mask: Mask) -> dict[str, Any]:
+    return {
+        "headline": mask.text(refused.error.headline),
+        "error": mask.text(str(refused.error)),
+        "waited_seconds": _rounded(refused.waited),
     }
 
 

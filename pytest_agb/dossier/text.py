@@ -37,7 +37,8 @@ def _lines(dossier: Mapping[str, Any]) -> Iterator[str]:
     if dossier["next"]:
         yield f"Next: {dossier['next']}"
     for refused in dossier["refused"]:
-        yield f"no session after {refused['waited_seconds']:g} s: {refused['error']}"
+        told = "" if refused["headline"] == dossier["why"] else f": {refused['headline']}"
+        yield f"no session after {refused['waited_seconds']:g} s{told}"
     for session in dossier["sessions"]:
         yield from _session(session, dossier)
     if dossier["calls_left_out"]:

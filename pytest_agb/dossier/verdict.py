@@ -59,7 +59,9 @@ def judge(
 def _why_lost(error: BaseException, sessions: Sequence[SessionFacts], calls: Sequence[Call]) -> str:
     for facts in sessions:
         if facts.died:
-            return f"session {facts.session_id} {facts.died.removeprefix('it ')}"
+            return (
+                facts.died if facts.session_id in facts.died else f"{facts.died} (session {facts.session_id})"
+            )
     for link in chain(error):
         if isinstance(link, SessionLostError):
             return link.headline

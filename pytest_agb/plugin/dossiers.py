@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_agb.client import SessionLostError
+from pytest_agb.client import AGBError, SessionLostError
 from pytest_agb.dossier import picture, verdict
-from pytest_agb.plugin import leased_session, scopes
+from pytest_agb.plugin import leased_session, pytest_internals, scopes
 from pytest_agb.plugin.outlets import html, terminal, user_properties
 from pytest_agb.plugin.stash import SETTINGS
 
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_agb.dossier.journal import Journal
+
+
+def hide_our_frames(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Have the traceback of an error of ours end where the test called us."""
+    if isinstance(excinfo.value, AGBError):
+        pytest_internals.leave_out_frames(excinfo, "pytest_agb")
 
 
 def tell(

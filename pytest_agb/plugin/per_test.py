@@ -37,6 +37,7 @@ class PerTest:
         from pytest_agb.plugin.forecast import uses_session  # only where sessions are used: start-up time
 
         self.current = item
+        self._begins(item)
         if uses_session(item):
             forecast = self.forecast(item.session)
             forecast.begins(nextitem)
@@ -48,7 +49,7 @@ class PerTest:
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Refuse a marker that the configured scope would ignore, and a session that can't be used."""
-        self._begins(item)
+        self._begins(item)  # again: it may be another attempt at it
         scope = item.config.stash[SETTINGS].scope
         if scope == "function":
             return
@@ -100,22 +101,16 @@ class PerTest:
             from pytest_agb.plugin import misuse  # only where there may be something to say: start-up time
 
             misuse.explain_mismatch(item, excinfo.value)
-        journal = None
-        if excinfo is not None and not isinstance(excinfo.value, pytest.skip.Exception):
-            from pytest_agb.plugin import joining  # as above
+        if excinfo is None or self._journal is None or isinstance(excinfo.value, pytest.skip.Exception):
+            yield
+            return
+        from pytest_agb.plugin import dossiers  # only where a test fails: start-up time
 
-            journal = joining.journal(item.config)
-        if excinfo is not None and journal is not None:
-            from pytest_agb.plugin.outlets import terminal  # only where a test fails: start-up time
-
-            terminal.hide_our_frames(excinfo)
+        dossiers.hide_our_frames(excinfo)
         outcome = yield
-        if excinfo is not None and journal is not None:
-            report = outcome.get_result()
-            if report.failed:
-                from pytest_agb.plugin import dossiers  # as above
-
-                dossiers.tell(item, excinfo, report, journal)
+        report = outcome.get_result()
+        if report.failed:
+            dossiers.tell(item, excinfo, report, self._journal)
 
     def forecast(self, session: pytest.Session) -> Forecast:
         """The tests to come of this process."""

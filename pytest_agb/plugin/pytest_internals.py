@@ -125,7 +125,8 @@ def put_first(report: pytest.TestReport, cause: str, *, keep: bool) -> None:
     """
     crash = getattr(report.longrepr, "reprcrash", None)
     if crash is not None:
-        crash.message = f"{cause} ({crash.message})" if keep else cause
+        was = crash.message.partition("\n")[0]
+        crash.message = f"{cause} ({was})" if keep else cause
 
 
 def leave_out_frames(excinfo: pytest.ExceptionInfo[BaseException], package: str) -> None:

@@ -137,19 +137,19 @@ class Pool:
         if not lease.to_end:
             return
         slots = self._process().state.slots
-        self.journal.given_back(lease.session.session_id)
         used_up = self._settings.max_uses is not None and lease.uses >= self._settings.max_uses
         with _ending(lease):
             if reusable and not used_up and not lease.session.released:
                 slots.returned(lease.slot)
             else:
+                self.journal.gives_up(lease.session.session_id)
                 slots.deleting(lease.slot)
 
     def keep(self, lease: Lease, test: str) -> None:
         """Leave a session to the user, for the sake of ``test``: a local write, as `release` is."""
         if not lease.to_end:
             return
-        self.journal.given_back(lease.session.session_id)
+        self.journal.gives_up(lease.session.session_id)
         with _ending(lease):
             self._process().state.slots.keep(lease.slot, test)
 

@@ -33,8 +33,8 @@ class _Said(NamedTuple):
     complaint: str = ""
 
 
-def read_call(happened: Happened, *, phase: str = "", began: float = 0.0) -> Call:
-    """Read a call, made in this phase of a test and so many seconds after its beginning."""
+def read_call(happened: Happened, *, began: float = 0.0) -> Call:
+    """Read a call that was made so many seconds after the beginning of its test."""
     error = happened.error if isinstance(happened.error, AGBError) else None
     said = _said(happened, error)
     complaint = said.complaint
@@ -47,7 +47,7 @@ def read_call(happened: Happened, *, phase: str = "", began: float = 0.0) -> Cal
         kind=_KINDS.get(happened.tool, "tool"),
         tool=happened.tool,
         args=happened.args,
-        phase=phase,
+        phase=happened.phase,
         began=began,
         seconds=happened.seconds,
         success=not complaint,

@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_agb.client.api import classify, direct_link, endpoints, stream_link
-from pytest_agb.client.calls import Observed
+from pytest_agb.client.calls import Happened
 from pytest_agb.client.errors import InvalidRequestError, RefusedError
 from pytest_agb.client.http import websocket
 from pytest_agb.client.tools.stream_output import StreamedOutput
@@ -57,9 +57,9 @@ class ToolCaller:
             call.answered(answer.text, answer.request_id)
             return answer
 
-    def observed(self, name: str, args: Mapping[str, Any]) -> Observed:
+    def observed(self, name: str, args: Mapping[str, Any]) -> Happened:
         """Have a call told of as one, whatever it takes to make it; its parts are run by `run_part`."""
-        return Observed(self._session.agb.observer, self._session.session_id, name, args)
+        return Happened(self._session.agb.observer, self._session.session_id, name, args)
 
     def run_part(self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float = 0) -> ToolOutput:
         """As `run_tool`, and nobody is told of it: the call that this is a part of is `observed`."""
@@ -118,7 +118,7 @@ class ToolCaller:
 
 
 def _told(
-    call: Observed, output: StreamedOutput, heard: Generator[Heard, None, None]
+    call: Happened, output: StreamedOutput, heard: Generator[Heard, None, None]
 ) -> Generator[Heard, None, None]:
     """Give what is ``heard``, and tell of the call when that is over."""
     with call, contextlib.closing(heard):

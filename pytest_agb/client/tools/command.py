@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_agb.client.api.messages import redact
 from pytest_agb.client.errors import AGBError, CommandFailed, InvalidRequestError, ToolError
+from pytest_agb.client.secret import SHORTEST_SECRET
 from pytest_agb.client.tools.tool_results import CommandResult
 from pytest_agb.client.tools.tool_text import ShellOutput, read_shell_output
 
@@ -32,12 +34,12 @@ class Command:
             args = _arguments(command, timeout_ms, cwd, envs)
             answer = self._tools.run_tool("shell", args, timeout_ms / 1000)
         except ToolError as error:
-            return self._tool_failed(error)
+            return self._tool_failed(error, envs)
         except AGBError as error:
             return CommandResult.failed(error)
         output = read_shell_output(answer.text or "")
         if output.complaint:
-            return self._failed(output, output.complaint, answer.request_id)
+            return self._failed(output, output.complaint, answer.request_id, envs)
         return CommandResult(
             success=True,
             request_id=answer.request_id,
@@ -50,15 +52,20 @@ class Command:
 
     execute = execute_command
 
-    def _tool_failed(self, error: ToolError) -> CommandResult:
+    def _tool_failed(self, error: ToolError, envs: Mapping[str, str] | None) -> CommandResult:
         output = read_shell_output(error.message)
         if output.plain is not None:
             return CommandResult.failed(error)
-        return self._failed(
-            output, output.complaint or output.stderr.strip() or error.message, error.request_id
-        )
+        complaint = output.complaint or output.stderr.strip() or error.message
+        return self._failed(output, complaint, error.request_id, envs)
 
-    def _failed(self, output: ShellOutput, complaint: str, request_id: str) -> CommandResult:
+    def _failed(
+        self, output: ShellOutput, complaint: str, request_id: str, envs: Mapping[str, str] | None
+    ) -> CommandResult:
+        # Values may be secrets, and an error is shown where what a command printed is not.
+        for name, value in (envs or {}).items():
+            if len(value) >= SHORTEST_SECRET:
+                complaint = redact(complaint, value, f"value of {name}")
         return CommandResult.failed(
             CommandFailed(self._tools.redact(complaint), request_id=request_id),
             output=output.output,

@@ -24,9 +24,3 @@ def show(report: pytest.TestReport, dossier: Mapping[str, Any], error: BaseExcep
         pytest_internals.put_first(report, f"SessionLostError: {dossier['why']}", keep=True)
     elif isinstance(error, AGBError):
         pytest_internals.put_first(report, f"{type(error).__name__}: {error.headline}", keep=False)
-
-
-def hide_our_frames(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    """Have the traceback of an error of ours end where the test called us."""
-    if isinstance(excinfo.value, AGBError):
-        pytest_internals.leave_out_frames(excinfo, "pytest_agb")
