@@ -142,6 +142,11 @@ def leave_out_frames(excinfo: pytest.ExceptionInfo[BaseException], package: str)
         excinfo.traceback = theirs
 
 
+def is_within_a_test(environ: Mapping[str, str]) -> bool:
+    """Whether an environment is that of a program which a test of some pytest has started."""
+    return "PYTEST_CURRENT_TEST" in environ
+
+
 def uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
     """What is printed inside reaches the user while a test runs, whatever it captures.
 

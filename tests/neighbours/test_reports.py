@@ -1,4 +1,4 @@
-"""What people read in place of the terminal has a failed test's dossier: each plugin's own file, read back."""
+"""What people read in place of the terminal tells of a failed test too: each plugin's own file, read back."""
 
 from __future__ import annotations
 

@@ -83,20 +83,19 @@ def test_each_attempt_tells_its_own_and_only_a_lost_sandbox_is_tried_again(
     cloud.tools["shell"] = shell
     pytester.makepyfile(
         """
-        attempts = []
+        raised, seen = [], []
 
-        def lose(agb_session):
+        def lose(agb_session, attempts):
             attempts.append(agb_session.session_id)
             agb_session.command.execute(f"attempt {len(attempts)}").check()
             if len(attempts) < 3: agb_session.command.execute("die")
 
         def test_raised(agb_session):
-            lose(agb_session)
+            lose(agb_session, raised)
             agb_session.command.execute("true").check()
 
         def test_seen_in_an_assertion(agb_session):
-            attempts.clear()
-            lose(agb_session)
+            lose(agb_session, seen)
             assert agb_session.command.execute("true").success
             assert [call.command for call in agb_session.calls] == ["attempt 3", "true"]
             assert False, "at last"

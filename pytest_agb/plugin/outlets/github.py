@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.dossier import text
 from pytest_agb.plugin.outlets import user_properties
+from pytest_agb.plugin.pytest_internals import is_within_a_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ _RESERVE_BYTES = 1_000
 
 def is_here(environ: Mapping[str, str]) -> bool:
     """Whether this is a run on GitHub Actions, and not one that a test of such a run has started."""
-    return environ.get("GITHUB_ACTIONS") == "true" and "PYTEST_CURRENT_TEST" not in environ
+    return environ.get("GITHUB_ACTIONS") == "true" and not is_within_a_test(environ)
 
 
 def tell(
