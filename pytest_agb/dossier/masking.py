@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,8 @@ from pytest_agb.client.secret import SHORTEST_SECRET
 
 #: What opens something, in the query of a URL.
 _IN_URLS = re.compile(r"(?i)([?&](?:auth_?code|[a-z_-]*token|ticket|[a-z_-]*key|signature)=)[^&\s\"'<>]+")
+#: Characters of a line that is blotted out without the lines around it.
+_SHORTEST_LINE = 12
 HIDDEN = "<hidden>"
 
 
@@ -29,7 +32,11 @@ class Mask:
     def learn(self, secret: str, name: str) -> None:
         """Show ``name`` in place of ``secret`` from now on."""
         if len(secret) >= SHORTEST_SECRET and secret not in self._names:
-            self._names[secret] = name
+            # As it is, and as programs print what holds quotes or line breaks.
+            self._names.update(dict.fromkeys((secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]), name))
+            # A text may be cut between the lines of one that has several: a private key, say.
+            lines = [line for line in secret.split("\n") if len(line) >= _SHORTEST_LINE]
+            self._names.update(dict.fromkeys(lines, name))
 
     def learn_envs(self, envs: object) -> None:
         """Show the names of environment variables in place of their values."""

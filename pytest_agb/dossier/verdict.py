@@ -53,7 +53,7 @@ def judge(
             hint = refused.error.hint or "See what the service says above."
             return Verdict(NONE, refused.error.headline, f"{hint.rstrip('.')}.")
     kind = f"{'test' if phase == 'call' else phase} failed"
-    return Verdict(kind, _last_failed(calls), _look_into_it(settings) if sessions else "")
+    return Verdict(kind, _last_failed(calls), _look_into_it(settings, phase) if sessions else "")
 
 
 def _why_lost(error: BaseException, sessions: Sequence[SessionFacts], calls: Sequence[Call]) -> str:
@@ -89,7 +89,9 @@ def _last_failed(calls: Sequence[Call]) -> str:
     return ""
 
 
-def _look_into_it(settings: Settings) -> str:
+def _look_into_it(settings: Settings, phase: str) -> str:
+    if settings.keep_failed and phase == "teardown":
+        return ""
     if settings.keep_failed:
         return "Look into the sandbox: it is kept, and the end of the run says how to delete it."
     if settings.backend == LOCAL:

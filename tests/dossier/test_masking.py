@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 
 from pytest_agb.dossier.masking import Mask
@@ -25,6 +28,17 @@ def test_a_secret_is_replaced_by_its_name_wherever_it_is(mask: Mask) -> None:
 
 def test_one_that_is_a_part_of_another_leaves_nothing_of_that(mask: Mask) -> None:
     assert mask.text("sesame-open") == "[value of LONGER]"
+
+
+@pytest.mark.parametrize("show", [str, repr, json.dumps], ids=["itself", "repr", "JSON"])
+def test_one_of_many_lines_is_found_however_it_is_printed_and_cut(
+    mask: Mask, show: Callable[[str], str]
+) -> None:
+    mask.learn_envs({"KEY": "-----BEGIN KEY-----\nline 'one' of it\nline \"two\" of it\n"})
+    shown = show("-----BEGIN KEY-----\nline 'one' of it\nline \"two\" of it\n")
+
+    assert "one" not in mask.text(shown)
+    assert "two" not in mask.text('line "two" of it')
 
 
 def test_of_envs_only_the_names_are_left_however_short_the_values(mask: Mask) -> None:

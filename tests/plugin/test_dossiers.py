@@ -230,7 +230,9 @@ def test_a_test_that_asks_first_as_it_runs_tells_of_it(pytester: pytest.Pytester
             request.getfixturevalue("agb_session").command.execute("fail").check()
         """
     )
-    result = pytester.runpytest_subprocess()
+    pytester.makepyfile(test_broken="raise ValueError")
 
-    result.assert_outcomes(failed=1)
+    result = pytester.runpytest_subprocess("--continue-on-collection-errors")
+
+    result.assert_outcomes(failed=1, errors=1)
     result.stdout.fnmatch_lines(["*CommandFailed: exit status 3*", "*- AGB session -*", "*command | fail"])

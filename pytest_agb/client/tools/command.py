@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from pytest_agb.client.tools.caller import ToolCaller
 
+#: Characters that an error has of a command's last line, and of all that it said.
+_MOST = 1000
+
 
 class Command:
     """Runs shell commands in a session, each in a shell of its own."""
@@ -66,14 +69,21 @@ class Command:
         for name, value in (envs or {}).items():
             if len(value) >= SHORTEST_SECRET:
                 complaint = redact(complaint, value, f"value of {name}")
+        message = _cut(self._tools.redact(complaint))
         return CommandResult.failed(
-            CommandFailed(self._tools.redact(complaint), request_id=request_id),
+            CommandFailed(message, request_id=request_id),
             output=output.output,
             exit_code=output.exit_code,
             stdout=output.stdout,
             stderr=output.stderr,
             trace_id=output.trace_id,
         )
+
+
+def _cut(complaint: str) -> str:
+    """Leave the beginning of the first line, and the end of the others. Half a secret would not be found."""
+    first, newline, more = complaint.partition("\n")
+    return f"{first[:_MOST]}{newline}{more[-_MOST:]}"
 
 
 def _arguments(

@@ -33,8 +33,8 @@ class ShellOutput:
             return ""
         stderr = self.stderr.strip()
         last = stderr.rpartition("\n")[2].strip()
-        status = f"exit status {self.exit_code}" + (f": {last[-1000:]}" if last else "")
-        return f"{status}\n{stderr[-1000:]}" if "\n" in stderr else status
+        status = f"exit status {self.exit_code}" + (f": {last}" if last else "")
+        return f"{status}\n{stderr}" if "\n" in stderr else status
 
 
 def read_shell_output(text: str) -> ShellOutput:

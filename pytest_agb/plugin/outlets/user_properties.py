@@ -25,10 +25,14 @@ def add(item: pytest.Item, report: pytest.TestReport, dossier: Mapping[str, Any]
 
 def verdict_of(report: pytest.TestReport) -> str:
     """What a failure was, see `pytest_agb.dossier.verdict`; empty where no session was used."""
-    return str(dict(report.user_properties).get(VERDICT, ""))
+    return str(_of(report).get(VERDICT, ""))
 
 
 def dossier_of(report: pytest.TestReport) -> Mapping[str, Any] | None:
     """The dossier of a failure; ``None`` where no session was used."""
-    found = dict(report.user_properties).get(DOSSIER)
+    found = _of(report).get(DOSSIER)
     return None if found is None else dict(json.loads(str(found)))
+
+
+def _of(report: pytest.TestReport) -> dict[str, object]:
+    return dict(getattr(report, "user_properties", ()))  # a file that can't be collected has none

@@ -91,6 +91,19 @@ def test_other_text_is_the_output(service: StandIn, session: Session, text: str)
     assert (result.output, result.exit_code, result.stdout) == (text, None, "")
 
 
+def test_a_commands_error_holds_no_value_of_its_environment_not_even_half_of_one(
+    service: StandIn, session: Session
+) -> None:
+    secret = "sesame-" * 20
+    service.tools["shell"] = lambda *_: answer("", f"begin\n{secret}{'x' * 950}\nno {secret} here\n", 3)
+
+    result = session.command.execute("x", envs={"TOKEN": secret, "FLAG": "1"})
+
+    assert "exit status 3: no [value of TOKEN] here" in repr(result)
+    assert "sesame" not in f"{result!r} {result.error} {result.error_message}"
+    assert len(result.error_message) < 2_100
+
+
 def test_a_tool_error_in_the_shells_format_is_read(service: StandIn, session: Session) -> None:
     def fail(*_: object) -> str:
         raise ToolError(json.dumps({"stdout": "some", "stderr": "timed out", "errorCode": 124}))
