@@ -85,6 +85,8 @@ class Settings(NamedTuple):
     keep_failed: bool = False
     #: Calls that a failed test's dossier shows at the most, the latest.
     dossier_calls: int = DEFAULT_DOSSIER_CALLS
+    #: File that the run's failures and costs are written to; empty where nobody asked for it.
+    report: str = ""
     #: Seconds that a create, a lease and a delete took in the last run, where that is known.
     times: tuple[float, float, float] | None = None
     #: One of `LOCAL_NETWORKS`; of the local backend only.

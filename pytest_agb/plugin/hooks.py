@@ -57,6 +57,14 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     else:
         config.stash[SETTINGS] = options.resolve(config)
+    if config.stash[SETTINGS].report and not controller.is_worker(config):
+        from pathlib import Path
+
+        from pytest_agb.plugin.outlets.report_file import (
+            ReportFile,  # only where it is asked for: start-up time
+        )
+
+        config.pluginmanager.register(ReportFile(Path(config.stash[SETTINGS].report)), "agb-report-file")
     if config.stash[SETTINGS].keep_failed:
         from pytest_agb.plugin.keep_failed import KeepFailed  # only where failures matter: start-up time
 

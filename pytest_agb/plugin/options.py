@@ -95,6 +95,13 @@ def _run_id(value: _Value) -> str:
     return f"{value.text}-{os.urandom(4).hex()}"
 
 
+def _file(value: _Value) -> str:
+    path = os.path.abspath(value.text) if value.text else ""  # noqa: PTH100  # pathlib: start-up time
+    if path and not os.path.isdir(os.path.dirname(path)):  # noqa: PTH112, PTH120
+        raise pytest.UsageError(f"{value.source}: there is no directory {os.path.dirname(path)}")  # noqa: PTH120
+    return path
+
+
 def _images(values: list[_Value]) -> tuple[str, ...]:
     for value in values:
         if not value.text.strip():
@@ -301,6 +308,13 @@ OPTIONS = (
         _calls,
         default=DEFAULT_DOSSIER_CALLS,
         ini_only=True,
+    ),
+    Option(
+        "report",
+        "FILE",
+        "write what failed tests tell of their sessions, and what these cost, to a JSON file",
+        _file,
+        default="",
     ),
     Option(
         "local-isolation",

@@ -11,6 +11,7 @@ from pytest_agb.client import AGB, AGBError
 from pytest_agb.pool.joined_run import JoinedRun, RunIsOverError
 from pytest_agb.run import aside, endpoint, keeper_process, members, run_directory
 from pytest_agb.run.ownership import Ownership, roll_call
+from pytest_agb.store import history
 from pytest_agb.store.database import StateError
 from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState, Trouble
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytest_agb.settings import Settings
+    from pytest_agb.store.history import Cost
 
 #: Seconds to wait for the keeper. It goes on after that.
 DRAIN_SECONDS = 60.0
@@ -51,10 +53,18 @@ class Summary:
     keeper_given_up: bool = False
     #: Why the run's state can't be read, so that nothing else here says anything; empty where it can.
     unknown: str = ""
+    #: What they cost; ``None`` where that is not known.
+    cost: Cost | None = None
     #: Whether remote workers had sessions too, which only the listing tells anything of.
     elsewhere: bool = False
     #: What else people should know, of earlier runs too: of what could not be removed, say.
     notes: tuple[str, ...] = ()
+
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """What is known or listed to be there: session IDs or, where these are not known, slots."""
+        known = (slot.session_id or f"of slot {slot.slot}" for slot in self.left)
+        return tuple(dict.fromkeys([*known, *(self.listed or ())]))
 
 
 def drain(
@@ -130,6 +140,7 @@ def _sum_up(
         _listed(process, settings, stopped, kept),
         depth=told.get(Fact.DEPTH),
         times=tuple(json.loads(times)) if times else None,
+        cost=history.read(process.state.database),
         keeper_log=keeper.log_tail(),
         keeper_given_up=keeper.given_up(),
         notes=tuple(aside.take_notes(settings.temp_directory)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from pytest_agb.plugin.report import cost_lines
 from pytest_agb.wording import sessions
 
 if TYPE_CHECKING:
@@ -20,31 +21,31 @@ class SummaryReport:
     """A plugin of the controller, at the end of a run that used sessions."""
 
     def __init__(self, summary: Summary, settings: Settings) -> None:
-        self._summary = summary
+        self.summary = summary
         self._settings = settings
 
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> None:
         """Say what became of the run's sessions."""
-        said = lines(self._summary, self._settings, verbosity=config.get_verbosity())
+        said = lines(self.summary, self._settings, verbosity=config.get_verbosity())
+        if self.summary.cost is not None:
+            said[:0] = cost_lines.lines(self.summary.cost, verbosity=config.get_verbosity())
         failures = [*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())]
         if failures:
             from pytest_agb.plugin.report import verdicts  # only where a test has failed: start-up time
 
             said[:0] = verdicts.lines(failures)
-        for line in said:
-            terminalreporter.write_line(line)
         if "GITHUB_ACTIONS" in os.environ:
             from pytest_agb.plugin.outlets import github  # as above
 
-            left = self._left()
-            for line in github.tell(os.environ, failures, said, left):
-                terminalreporter.write_line(line)
+            said += github.tell(os.environ, failures, said, self._left())
+        for line in said:
+            terminalreporter.write_line(line)
 
     def _left(self) -> str:
         """What is left behind, and what deletes it; empty if nothing is."""
-        left = _left(self._summary)
+        left = self.summary.left_behind
         command = f"to delete what is left: pytest-agb sweep --run {self._settings.run_id}"
         return f"{sessions(len(left))} may be left: {', '.join(left)}; {command}" if left else ""
 
@@ -60,7 +61,8 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
             f"agb: what became of the run's sessions is not known: {summary.unknown}",
             f"agb: to delete what may be left: {sweep}",
         ]
-    left = _left(summary)
+    left = {slot.session_id or f"of slot {slot.slot}": slot.note or slot.state.value for slot in summary.left}
+    left.update({found: "still listed by the service" for found in summary.listed or () if found not in left})
     facts = _facts(summary, len(left), settings)
     said = [f"agb: {', '.join(facts)}"]
     if verbosity >= 2 and summary.depth:
@@ -77,13 +79,6 @@ def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[s
         said.append(f"agb: to delete what is {what}: {sweep}{life}")
     said += [f"agb: {note}" for note in summary.notes]
     return said
-
-
-def _left(summary: Summary) -> dict[str, str]:
-    """The sessions that may be left, each with why."""
-    left = {slot.session_id or f"of slot {slot.slot}": slot.note or slot.state.value for slot in summary.left}
-    left.update({found: "still listed by the service" for found in summary.listed or () if found not in left})
-    return left
 
 
 def _facts(summary: Summary, left: int, settings: Settings) -> Iterator[str]:
