@@ -44,6 +44,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(_LEFT_OUT):
             monkeypatch.delenv(name)
+    # Else each process that a test starts compiles the package again: as much work as all else that it does.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     # httpx brings anyio, and that a plugin whose import takes as long as pytest's own, in each run of a test.
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:anyio")
 

@@ -9,6 +9,7 @@ import time
 import pytest
 from support.deadline import eventually
 from support.suite import FOREIGN, WAITS, Suite, options
+from support.variants import slow_but
 
 #: Without xdist and with it, a sandbox for each test and one for all: one pair by default, all with `-m ""`.
 pytestmark = pytest.mark.parametrize(
@@ -22,7 +23,13 @@ pytestmark = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize("ending", ["pass", "assert False", "pytest.exit('enough')", "sys.exit(3)"])
+@pytest.mark.parametrize(
+    "ending",
+    slow_but(
+        lambda ending: ending in ("assert False", "raise KeyboardInterrupt", "pytest.exit('enough')"),
+        ["pass", "assert False", "raise KeyboardInterrupt", "pytest.exit('enough')", "sys.exit(3)"],
+    ),
+)
 def test_by_itself(suite: Suite, workers: list[str], scope: str, ending: str) -> None:
     suite.write(
         f"""
@@ -75,8 +82,14 @@ def test_a_cancelled_ci_job(suite: Suite, workers: list[str], scope: str) -> Non
     suite.assert_nothing_left()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-@pytest.mark.parametrize("whole_group", [False, True], ids=["pytest", "group"])
+@pytest.mark.parametrize(
+    ("number", "whole_group"),
+    slow_but(
+        lambda number, whole_group: number == signal.SIGKILL or whole_group == (number == signal.SIGHUP),
+        [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL],
+        [False, True],
+    ),
+)
 def test_a_signal(
     suite: Suite, workers: list[str], scope: str, number: signal.Signals, whole_group: bool
 ) -> None:

@@ -13,14 +13,25 @@ from typing import Any
 import pytest
 from support.deadline import eventually
 from support.local_server import Api, command, environment, processes_with, serving
+from support.variants import slow_but
 
 from pytest_agb.local.isolation.choose import obstacle_to
 from pytest_agb.local.sessions.registry import SessionNotFoundError, Sessions
 from pytest_agb.local.sessions.rules import SessionRules
 
+ISOLATION = ("namespaces", "landlock", "none")
 
-@pytest.mark.parametrize("isolation", ["namespaces", "landlock", "none"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+
+@pytest.mark.parametrize(
+    ("number", "isolation"),
+    slow_but(
+        lambda number, isolation: (
+            (signal.SIGKILL, signal.SIGTERM, signal.SIGINT).index(number) == ISOLATION.index(isolation)
+        ),
+        [signal.SIGKILL, signal.SIGTERM, signal.SIGINT],
+        ISOLATION,
+    ),
+)
 def test_sandboxes_end_with_the_server(number: int, isolation: str, tmp_path: Path) -> None:
     if isolation != "none" and obstacle_to(isolation):
         pytest.skip(f"no {isolation} on this machine: there is nothing to test")

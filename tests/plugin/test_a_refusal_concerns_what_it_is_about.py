@@ -26,10 +26,14 @@ SUITE = """
     def test_after(agb_session, number): pass
 """
 CREATE = "/mcp/createSession"
-PLAIN_AND_XDIST = pytest.mark.parametrize("arguments", [(), ("-n2",)], ids=["plain", "xdist"])
+PLAIN_AND_XDIST = pytest.mark.parametrize(
+    "arguments", [(), pytest.param(("-n2",), marks=pytest.mark.slow)], ids=["plain", "xdist"]
+)
 
 
-@pytest.mark.parametrize("image", ["my-unlimited-image", "api-key-tester"])
+@pytest.mark.parametrize(
+    "image", ["my-unlimited-image", pytest.param("api-key-tester", marks=pytest.mark.slow)]
+)
 def test_an_image_that_is_not_there_fails_its_tests_at_once(
     pytester: pytest.Pytester, cloud: StandIn, image: str
 ) -> None:

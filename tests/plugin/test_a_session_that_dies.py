@@ -38,7 +38,9 @@ def make_mortal(cloud: StandIn) -> None:
     cloud.tools["shell"] = shell
 
 
-@pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize(
+    "workers", [[], pytest.param(["-n1"], marks=pytest.mark.slow)], ids=["plain", "xdist"]
+)
 def test_the_next_tests_have_one_clear_error_each(
     pytester: pytest.Pytester, cloud: StandIn, seen: Path, workers: list[str]
 ) -> None:

@@ -32,7 +32,7 @@ BAD = [
 def test_on_the_command_line(pytester: pytest.Pytester, word: str, text: str, message: str) -> None:
     pytester.makepyfile("def test_it(): raise AssertionError('collected although an option is wrong')")
 
-    result = pytester.runpytest_subprocess(f"--agb-{word}={text}")
+    result = pytester.runpytest_inprocess(f"--agb-{word}={text}")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: --agb-{word}: {message}"])
@@ -43,7 +43,7 @@ def test_in_an_ini_file(pytester: pytest.Pytester, word: str, text: str, message
     name = "agb_" + word.replace("-", "_")
     pytester.makeini(f"[pytest]\n{name} = {text}\n")
 
-    result = pytester.runpytest_subprocess()
+    result = pytester.runpytest_inprocess()
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: ini value {name}: {message}"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.clocks import WAYS
 from support.suite import Suite
+from support.variants import slow_but
 
 LOOK = """
     import tempfile
@@ -38,13 +39,14 @@ NAMED = {
 }
 
 
-@pytest.mark.parametrize("named", NAMED.values(), ids=NAMED)
 @pytest.mark.parametrize(
-    "workers", [[], pytest.param(["-n2"], marks=pytest.mark.slow)], ids=["plain", "xdist"]
+    ("workers", "named"),
+    slow_but(lambda workers, named: not workers and named in ("fixture", "unittest"), [0, 2], NAMED),
 )
 def test_directory_and_keeper_stand_before_the_first_test_and_no_session(
-    suite: Suite, named: str, workers: list[str]
+    suite: Suite, named: str, workers: int
 ) -> None:
+    options = [f"-n{workers}"] if workers else []
     suite.write(
         LOOK
         + """
@@ -53,18 +55,18 @@ def test_directory_and_keeper_stand_before_the_first_test_and_no_session(
         assert "pytest_agb.client.http.transport" in sys.modules
         ready()
     """
-        + named
+        + NAMED[named]
         + """
 
     def test_c(): pass
     """
     )
 
-    suite.run(*workers, "-k", "test_a or test_c or own")
+    suite.run(*options, "-k", "test_a or test_c or own")
     assert not list(suite.seen.iterdir()), "without a test that names a fixture of ours nobody joins"
     assert suite.service.requests == []
 
-    assert "3 passed" in suite.run(*workers)
+    assert "3 passed" in suite.run(*options)
     assert list(suite.seen.iterdir())
     suite.assert_says_nothing_left()
     suite.assert_nothing_left()
@@ -135,14 +137,16 @@ NOBODY_ASKS = {
 }
 
 
-@pytest.mark.parametrize(("source", "options"), NOBODY_ASKS.values(), ids=NOBODY_ASKS)
-@pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize(
+    ("workers", "why"), slow_but(lambda workers, why: not workers or why == "-k", [0, 1], NOBODY_ASKS)
+)
 def test_where_nobody_will_ask_nothing_is_started(
-    suite: Suite, temp_directory: Path, source: str, options: list[str], workers: list[str]
+    suite: Suite, temp_directory: Path, workers: int, why: str
 ) -> None:
+    source, options = NOBODY_ASKS[why]
     suite.write(source)
 
-    assert "INTERNALERROR" not in suite.run(*options, *workers)
+    assert "INTERNALERROR" not in suite.run(*options, *([f"-n{workers}"] if workers else []))
 
     assert not list(temp_directory.glob("pytest-agb-*"))
     assert suite.service.requests == []

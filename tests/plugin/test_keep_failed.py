@@ -398,9 +398,9 @@ def test_an_interrupted_test_has_not_failed(pytester: pytest.Pytester, cloud: St
 @pytest.mark.parametrize(
     ("arguments", "seconds"),
     [
-        ((), DEFAULT_IDLE_TIMEOUT_SECONDS),
+        pytest.param((), DEFAULT_IDLE_TIMEOUT_SECONDS, marks=pytest.mark.slow),
         (("--agb-keep-failed",), MAX_LIFETIME_SECONDS),
-        (("--agb-keep-failed", "--agb-idle-timeout=300"), 300),
+        pytest.param(("--agb-keep-failed", "--agb-idle-timeout=300"), 300, marks=pytest.mark.slow),
         (("--agb-keep-failed", "-o", "agb_max_lifetime=3600"), 3600),
     ],
 )

@@ -34,7 +34,7 @@ def test_none_by_default(pytester: pytest.Pytester) -> None:
     result.stdout.no_fnmatch_line(HEADER)
 
 
-@pytest.mark.parametrize("ini", ["", "agb_local_network = host"])
+@pytest.mark.parametrize("ini", [pytest.param("", marks=pytest.mark.slow), "agb_local_network = host"])
 def test_the_machines_when_asked_for(pytester: pytest.Pytester, ini: str) -> None:
     pytester.makeini(f"[pytest]\n{ini}\n")
     pytester.makepyfile(SUITE)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.deadline import eventually
+from support.variants import slow_but
 
 SUITE = """
     import os, pathlib, pytest
@@ -76,14 +77,25 @@ def test_one_for_all_workers(
 
 
 @needs_proc
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("arguments", [[], ["-n2"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize(
+    ("workers", "number"),
+    slow_but(
+        lambda workers, number: (number == signal.SIGTERM) == (workers > 0),
+        [0, 2],
+        [signal.SIGKILL, signal.SIGTERM, signal.SIGINT],
+    ),
+)
 @pytest.mark.usefixtures("left_behind")
 def test_gone_however_the_run_ends(
-    pytester: pytest.Pytester, temp_directory: Path, seen: Path, arguments: list[str], number: signal.Signals
+    pytester: pytest.Pytester, temp_directory: Path, seen: Path, workers: int, number: signal.Signals
 ) -> None:
     pytester.makepyfile(WAITS)
-    with start(pytester.path, *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with start(
+        pytester.path,
+        *([f"-n{workers}"] if workers else []),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
         eventually(lambda: list(seen.iterdir()), "the test has its session")
         assert servers(temp_directory)
 

@@ -66,7 +66,9 @@ IGNORED = """
 """
 
 
-@pytest.mark.parametrize("arguments", [[], ["-n2"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize(
+    "arguments", [[], pytest.param(["-n2"], marks=pytest.mark.slow)], ids=["plain", "xdist"]
+)
 def test_one_that_a_wider_scope_would_ignore_is_an_error_in_its_test(
     pytester: pytest.Pytester, cloud: StandIn, arguments: list[str]
 ) -> None:
@@ -101,34 +103,31 @@ def test_on_the_class_it_counts_for_class_scope_and_not_for_module_scope(
     pytester.runpytest_subprocess("--agb-scope=module").assert_outcomes(errors=2)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("imgae='x'", "*unknown argument 'imgae'; it takes image, labels, idle_timeout, policy_id"),
-        ("'agb-code-space-1'", "*'agb-code-space-1' has no name*"),
-        ("image=''", "*image='' must be a non-empty string"),
-        ("idle_timeout='5m'", "*idle_timeout='5m' must be a positive number of whole seconds"),
-        ("labels=['a']", "*labels must be a mapping*"),
-        ("labels={'a': ''}", "*value of label 'a' is empty"),
-        ("labels={'agb_slot': 'x'}", "*'agb_slot' is reserved*"),
-    ],
-)
+NOT_TAKEN = [
+    ("imgae='x'", "*unknown argument 'imgae'; it takes image, labels, idle_timeout, policy_id"),
+    ("'agb-code-space-1'", "*'agb-code-space-1' has no name*"),
+    ("image=''", "*image='' must be a non-empty string"),
+    ("idle_timeout='5m'", "*idle_timeout='5m' must be a positive number of whole seconds"),
+    ("labels=['a']", "*labels must be a mapping*"),
+    ("labels={'a': ''}", "*value of label 'a' is empty"),
+    ("labels={'agb_slot': 'x'}", "*'agb_slot' is reserved*"),
+]
+
+
 def test_arguments_it_does_not_take_are_an_error_in_the_test(
-    pytester: pytest.Pytester, cloud: StandIn, arguments: str, message: str
+    pytester: pytest.Pytester, cloud: StandIn
 ) -> None:
-    pytester.makepyfile(
-        f"""
-        import pytest
+    tests = [
+        f"@pytest.mark.agb({arguments})\ndef test_{number}(agb_session): pass\n"
+        for number, (arguments, _) in enumerate(NOT_TAKEN)
+    ]
+    pytester.makepyfile("import pytest\n" + "\n".join(tests))
 
-        @pytest.mark.agb({arguments})
-        def test_it(agb_session): pass
-        """
-    )
-    result = pytester.runpytest_subprocess()
+    result = pytester.runpytest_subprocess("-p", "no:randomly")
 
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"agb marker: {message}"])
-    assert len(cloud.requests) == 0
+    result.assert_outcomes(errors=len(NOT_TAKEN))
+    for number, (_, message) in enumerate(NOT_TAKEN):
+        result.stdout.fnmatch_lines([f"*ERROR at setup of test_{number}*", f"agb marker: {message}"])
 
 
 def test_each_rung_of_the_ladder_can_be_overridden(pytester: pytest.Pytester, cloud: StandIn) -> None:

@@ -31,7 +31,9 @@ MARKED = """
 """
 
 
-@pytest.mark.parametrize("workers", [[], ["-n2"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize(
+    "workers", [[], pytest.param(["-n2"], marks=pytest.mark.slow)], ids=["plain", "xdist"]
+)
 def test_a_marker_on_a_test_without_a_session_warns(
     pytester: pytest.Pytester, cloud: StandIn, workers: list[str]
 ) -> None:
@@ -63,7 +65,9 @@ OWN = """
 NOT_OURS = "agb: agb_session is not ours: it is overridden in "
 
 
-@pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize(
+    "workers", [[], pytest.param(["-n1"], marks=pytest.mark.slow)], ids=["plain", "xdist"]
+)
 def test_the_header_says_that_a_conftests_own_session_is_not_ours(
     pytester: pytest.Pytester, workers: list[str]
 ) -> None:

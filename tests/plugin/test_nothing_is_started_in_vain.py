@@ -19,18 +19,17 @@ SUITE = """
 
     def test_without(): pass
 """
-IN_VAIN = [
-    pytest.param(["--collect-only"], id="collect-only"),
-    pytest.param(["--setup-plan"], id="setup-plan"),
-    pytest.param(["-k", "without"], id="deselected"),
-    pytest.param(["-k", "skipped"], id="skipped"),
-    pytest.param(["--help"], id="help"),
-    pytest.param(["--fixtures"], id="fixtures"),
-    pytest.param(["-n2", "-k", "without or skipped"], id="xdist"),
-]
+#: More, in the cloud, are in `test_joined_early`.
+IN_VAIN = {
+    "collect-only": ["--collect-only"],
+    "skipped": ["-k", "skipped"],
+    "help": ["--help"],
+    "fixtures": ["--fixtures"],
+    "xdist": ["-n2", "-k", "without or skipped"],
+}
 
 
-@pytest.mark.parametrize("arguments", IN_VAIN)
+@pytest.mark.parametrize("arguments", [IN_VAIN["help"], IN_VAIN["fixtures"]], ids=["help", "fixtures"])
 def test_in_the_cloud(pytester: pytest.Pytester, cloud: StandIn, arguments: list[str]) -> None:
     pytester.makepyfile(SUITE)
 
@@ -38,7 +37,7 @@ def test_in_the_cloud(pytester: pytest.Pytester, cloud: StandIn, arguments: list
     assert len(cloud.requests) == 0
 
 
-@pytest.mark.parametrize("arguments", IN_VAIN)
+@pytest.mark.parametrize("arguments", IN_VAIN.values(), ids=IN_VAIN)
 def test_locally(pytester: pytest.Pytester, temp_directory: Path, arguments: list[str]) -> None:
     pytester.makepyfile(SUITE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.standin import StandIn
+from support.variants import slow_but
 
 REGISTERED = """
     def pytest_sessionfinish(session):
@@ -56,20 +57,21 @@ def test_what_a_conftest_skips_is_not_looked_at(pytester: pytest.Pytester, cloud
     pytester.runpytest_subprocess("--agb-scope=module").assert_outcomes(skipped=1)
 
 
+ASKS = {
+    "session": "def test_it(agb_session):",
+    "factory": "def test_it(agb_session_factory):\n    agb_session_factory()",
+    "dynamic": "def test_it(request):\n    request.getfixturevalue('agb_session')",
+    "dynamic-later": "def test_first(agb_session_factory): pass\n"
+    "def test_it(request):\n    request.getfixturevalue('agb_session')",
+}
+
+
 @pytest.mark.parametrize(
-    "asks",
-    [
-        "def test_it(agb_session):",
-        "def test_it(agb_session_factory):\n    agb_session_factory()",
-        "def test_it(request):\n    request.getfixturevalue('agb_session')",
-        "def test_first(agb_session_factory): pass\n"
-        "def test_it(request):\n    request.getfixturevalue('agb_session')",
-    ],
-    ids=["session", "factory", "dynamic", "dynamic-later"],
+    ("workers", "asks"),
+    slow_but(lambda workers, asks: (workers > 0) == (asks == "dynamic-later"), [0, 1], ASKS),
 )
-@pytest.mark.parametrize("workers", [[], ["-n1"]], ids=["plain", "xdist"])
 def test_whoever_waits_for_a_session_says_so_in_its_report(
-    pytester: pytest.Pytester, cloud: StandIn, asks: str, workers: list[str]
+    pytester: pytest.Pytester, cloud: StandIn, asks: str, workers: int
 ) -> None:
     cloud.latency["/mcp/createSession"] = 1.0
     pytester.makeconftest(
@@ -78,9 +80,9 @@ def test_whoever_waits_for_a_session_says_so_in_its_report(
         wait_line._QUIET_SECONDS = 0.1
         """
     )
-    pytester.makepyfile(f"{asks}\n    assert False\n")
+    pytester.makepyfile(f"{ASKS[asks]}\n    assert False\n")
 
-    result = pytester.runpytest_subprocess("-p", "no:randomly", *workers)
+    result = pytester.runpytest_subprocess("-p", "no:randomly", *([f"-n{workers}"] if workers else []))
 
     result.stdout.fnmatch_lines(["*Captured agb setup*", "waited * s for a session: one is being created"])
     assert "test_it" in result.stdout.str()

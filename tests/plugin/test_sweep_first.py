@@ -25,7 +25,14 @@ def live(cloud: StandIn) -> set[str]:
     return {session.session_id for session in cloud.live_sessions()}
 
 
-@pytest.mark.parametrize("how", [["--agb-sweep"], ["-o", "agb_sweep=true"], ["--agb-sweep", "-n2"]])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(["--agb-sweep"], marks=pytest.mark.slow),
+        ["-o", "agb_sweep=true"],
+        ["--agb-sweep", "-n2"],
+    ],
+)
 def test_orphans_go_before_the_first_test(
     pytester: pytest.Pytester, cloud: StandIn, orphan: str, others: set[str], how: list[str]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from support.deadline import eventually
 from support.local_server import environment
 from support.ordinary_user import ordinary_user
+from support.variants import slow_but
 
 from pytest_agb.local.isolation import choose
 from pytest_agb.removal import remove_tree
@@ -52,10 +53,14 @@ def place() -> Iterator[Path]:
     assert remove_tree(directory) is None
 
 
-@pytest.mark.parametrize("killed", [False, True], ids=["ends", "is killed"])
 @pytest.mark.parametrize(
-    ("way", "user"),
-    [("landlock", "ordinary"), pytest.param("none", "root", marks=pytest.mark.slow), ("none", "ordinary")],
+    ("way", "user", "killed"),
+    slow_but(
+        lambda way, user, killed: user == "ordinary" and killed == (way == "landlock"),
+        ["landlock", "none"],
+        ["root", "ordinary"],
+        [False, True],
+    ),
 )
 def test_the_next_run_is_as_if_the_first_had_never_been(
     place: Path, way: str, user: str, killed: bool

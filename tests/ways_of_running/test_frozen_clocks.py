@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.clocks import WAYS, assert_real_times
 from support.suite import USE, Suite
+from support.variants import slow_but
 
 WHOLE_SUITE = (
     USE
@@ -34,7 +35,7 @@ WHOLE_SUITE = (
 )
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", slow_but(lambda way: way in ("plain", "xdist-local"), WAYS))
 def test_sessions_are_had_while_the_clock_stands_still_anywhen(suite: Suite, way: str) -> None:
     suite.write(WHOLE_SUITE)
 
@@ -46,8 +47,14 @@ def test_sessions_are_had_while_the_clock_stands_still_anywhen(suite: Suite, way
         suite.assert_nothing_left(created=7)
 
 
-@pytest.mark.parametrize("when", ["1999-12-31", "2099-12-31"])
-@pytest.mark.parametrize("scope", ["function", "module", "session"])
+@pytest.mark.parametrize(
+    ("scope", "when"),
+    slow_but(
+        lambda scope, when: (scope == "module") == when.startswith("1999"),
+        ["function", "module", "session"],
+        ["1999-12-31", "2099-12-31"],
+    ),
+)
 def test_a_clock_that_a_fixture_stops_for_all_tests_makes_no_shared_session_old(
     suite: Suite, scope: str, when: str
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.clocks import WAYS
 from support.suite import USE, Suite
+from support.variants import slow_but
 
 SOURCE = (
     USE
@@ -55,7 +56,7 @@ SOURCE = (
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", slow_but(lambda way: way in ("plain", "xdist-local"), WAYS))
 def test_inner_and_outer_run_both_have_their_sessions_to_their_ends(
     suite: Suite, temp_directory: Path, way: str
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.clocks import WAYS
 from support.suite import USE, Suite
+from support.variants import slow_but
 
 #: What is done to the process before each session is asked for, and not undone before its end.
 MOVES = {
@@ -20,8 +21,14 @@ MOVES = {
 }
 
 
-@pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
-@pytest.mark.parametrize("way", ["plain", "xdist", "plain-local"])
+@pytest.mark.parametrize(
+    ("way", "move"),
+    slow_but(
+        lambda way, move: way == "plain" or move in ("TMPDIR", "poisoned"),
+        ["plain", "xdist", "plain-local"],
+        MOVES,
+    ),
+)
 def test_sessions_are_had_and_deleted_all_the_same(
     suite: Suite, temp_directory: Path, way: str, move: str
 ) -> None:
@@ -30,7 +37,7 @@ def test_sessions_are_had_and_deleted_all_the_same(
         + f"""
     @pytest.fixture
     def moved(tmp_path):
-        {move}
+        {MOVES[move]}
 
     def test_moved_first(moved, agb_session): use(agb_session, "first")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.suite import Suite
+from support.variants import slow_but
 
 CLASSES = """
     def use(session, name, worker):
@@ -22,7 +23,10 @@ CLASSES = """
 """
 
 
-@pytest.mark.parametrize("dist", ["load", "loadscope", "loadgroup", "worksteal"])
+@pytest.mark.parametrize(
+    "dist",
+    slow_but(lambda dist: dist in ("load", "loadgroup"), ["load", "loadscope", "loadgroup", "worksteal"]),
+)
 def test_a_class_shares_a_session_and_workers_never_do(suite: Suite, dist: str) -> None:
     suite.write(CLASSES)
 

@@ -33,7 +33,15 @@ os.chdir(here)
 TREES = {"read-only": READ_ONLY, "deep": DEEP.format(depth=1500), "deeper": DEEP.format(depth=2500)}
 
 
-@pytest.fixture(scope="module", params=[f"{way}-{user}" for way in ("landlock", "none") for user in USERS])
+#: Each way and each user once; with the others a variant that takes long.
+DEFAULT = ("landlock-ordinary", "none-root")
+PLACES = [
+    pytest.param(place, marks=() if place in DEFAULT else pytest.mark.slow)
+    for place in (f"{way}-{user}" for way in ("landlock", "none") for user in USERS)
+]
+
+
+@pytest.fixture(scope="module", params=PLACES)
 def on_disk(request: pytest.FixtureRequest) -> Iterator[tuple[Api, Path]]:
     """A server whose sessions have directories of this machine, and the place where they are."""
     way, user = request.param.split("-")

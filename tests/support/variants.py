@@ -1,0 +1,22 @@
+"""Variants of a promise, of which the default run takes some: each way once, not each with each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Any
+
+import pytest
+
+
+def slow_but(default: Callable[..., bool], *values: Iterable[Any]) -> list[Any]:
+    """Each combination of ``values`` as a parameter, marked slow where ``default`` says no to it.
+
+    Args:
+        default: Called with a combination's values.
+        values: What to combine; a mapping stands for its keys.
+    """
+    return [
+        pytest.param(*combination, marks=() if default(*combination) else pytest.mark.slow)
+        for combination in product(*values)
+    ]
