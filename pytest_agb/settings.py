@@ -85,6 +85,9 @@ class Settings(NamedTuple):
     keep_failed: bool = False
     #: Calls that a failed test's dossier shows at the most, the latest.
     dossier_calls: int = DEFAULT_DOSSIER_CALLS
+    #: Sandbox-minutes, used and idle, after which the run creates no more on this host; ``None`` for any
+    #: number.
+    budget_minutes: float | None = None
     #: File that the run's failures and costs are written to; empty where nobody asked for it.
     report: str = ""
     #: Seconds that a create, a lease and a delete took in the last run, where that is known.

@@ -9,6 +9,7 @@
     ├── NotFoundError              no such session: deleted, released, or another account's
     │   └── ImageNotFoundError     a create was refused for its image
     ├── QuotaError                 the account has as many sessions as it may have
+    │   └── BudgetError            the run has spent what it may (agb_budget_minutes)
     ├── ThrottledError             too many requests; wait and try again
     ├── AGBTimeoutError            no answer in time (also a TimeoutError)
     ├── SessionLostError           the sandbox was lost or the service failed: no verdict on what was tested
@@ -155,6 +156,12 @@ class QuotaError(AGBError):
     default_hint = (
         "Delete sessions that are not needed, use fewer at once, or have the account's limit raised"
     )
+
+
+class BudgetError(QuotaError):
+    """The run has spent the sandbox-minutes that it was given; the service had nothing against it."""
+
+    default_hint = "Raise agb_budget_minutes, run fewer tests, or share sessions: --agb-scope, --agb-reuse"
 
 
 class ThrottledError(AGBError):

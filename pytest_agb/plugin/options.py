@@ -79,6 +79,16 @@ _seconds, _sessions = _number("seconds"), _number("sessions")
 _uses, _calls = _number("uses"), _number("calls")
 
 
+def _minutes(value: _Value) -> float:
+    number = parse_number.decimal(value.text.strip(), 0.01, _MOST)
+    if number is None:
+        raise pytest.UsageError(
+            f"{value.source}: {parse_number.shown(value.text)} is no number of minutes; "
+            f"give one from 0.01 to {_MOST}, such as 30 or 1.5"
+        )
+    return number
+
+
 def _switch(value: _Value) -> bool:
     word = value.text.lower()
     if word not in _SWITCH:
@@ -298,6 +308,13 @@ OPTIONS = (
         "replace a shared session that is dead or past its lifetime, rather than fail the next test",
         _switch,
         default="false",
+        ini_only=True,
+    ),
+    Option(
+        "budget-minutes",
+        "MINUTES",
+        "sandbox-minutes, used and idle, after which no more sessions are created (default: any number)",
+        _minutes,
         ini_only=True,
     ),
     Option(
