@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _HEADLINES = {
     "sandbox lost": "The sandbox was lost; the test was not judged",
-    "no sandbox": "The test had no sandbox",
+    "no sandbox": "A session could not be had",
     "setup failed": "The setup failed; the sandbox was there",
     "test failed": "The test failed; its sandbox was there",
     "teardown failed": "The teardown failed",

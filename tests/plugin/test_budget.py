@@ -34,7 +34,7 @@ def test_tests_that_ask_after_it_is_spent_fail_at_once_and_nothing_more_is_creat
         [
             "no AGB session: the run has spent its 0.02 sandbox-minutes (agb_budget_minutes): "
             "* used and * idle. Raise agb_budget_minutes, *",
-            "The test had no sandbox: the run has spent *",
+            "A session could not be had: the run has spent *",
             "Next: Raise agb_budget_minutes, *",
         ]
     )

@@ -60,7 +60,7 @@ CONFTEST = """
     def pytest_agb_session_ready(session):
         if session.get_labels().data.get("hook"):
             session.command.execute("prepare").check()
-            raise RuntimeError("the hook is wrong")
+            session.command.execute("fail").check()
 """
 
 
@@ -122,11 +122,11 @@ def test_terminal_and_junit_say_what_happened_and_what_to_do_and_no_secret(
         "test_code": ["ValueError: boom", "| raise ValueError\n", "--agb-keep-failed"],
         "test_died": ["The sandbox was lost", "it is gone: ", "| die\n", "Next: Run the test again"],
         "test_hook": [
-            "pytest_agb_session_ready (conftest.py:1) failed: RuntimeError",
-            "(setup): exit status 0",
+            "pytest_agb_session_ready (conftest.py:1) failed: CommandFailed: exit",
+            "(setup): exit status 3",
         ],
         "test_quota": [
-            "The test had no sandbox",
+            "A session could not be had",
             "--agb-max-sessions allows",
             "Next: Raise --agb-max-sessions",
         ],
@@ -140,7 +140,8 @@ def test_terminal_and_junit_say_what_happened_and_what_to_do_and_no_secret(
         if name != "test_quota":
             assert len(set(re.findall(r"session (session-\d{6}):", shown[name]))) == 1, shown[name]
     assert "AGB session" not in shown["test_another_kind_of_failure"]
-    assert "pytest_agb/" not in shown["test_exit_status"]
+    for name in ("test_exit_status", "test_hook", "test_quota"):
+        assert "pytest_agb/" not in shown[name]
     result.stdout.fnmatch_lines(
         [
             "agb: 8 failed, 1 of them lost their sandbox (SessionLostError): try these again",
