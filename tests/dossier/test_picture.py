@@ -98,7 +98,7 @@ def test_of_a_long_text_the_beginning_and_the_end_are_left(journal: Journal, set
 
 def test_no_secret_is_in_it_not_even_where_a_cut_would_halve_it(journal: Journal, settings: Settings) -> None:
     half = picture.MOST_CHARACTERS // 2
-    call(journal, "x", "y" * (half - 5) + "sesame-1234567890" + "z" * 5000, envs={"T": "sesame-1234567890"})
+    call(journal, "x", "y" * (half - 10) + "sesame-1234567890" + "z" * 5000, envs={"T": "sesame-1234567890"})
     call(journal, "echo ako-0123456789")
 
     dossier = of(journal, settings, AGBError("with ako-0123456789"))
