@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -256,8 +255,7 @@ class Session:
     ) -> McpToolResult:
         """Run any tool by its name; its text is ``data``. Give its own timeout, so that ours is longer."""
         try:
-            # The caller may change them later, and what was called is kept.
-            answer = self._tools.run_tool(name, copy.deepcopy(args or {}), timeout_seconds)
+            answer = self._tools.run_tool_with(name, args or {}, timeout_seconds)
         except AGBError as error:
             return McpToolResult.failed(error, data=error.message if isinstance(error, ToolError) else None)
         return McpToolResult(True, "", answer.request_id, data=answer.text)

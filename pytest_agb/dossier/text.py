@@ -26,7 +26,8 @@ _CONTROLS = {
 
 def render(dossier: Mapping[str, Any]) -> str:
     """Render a dossier as `picture` makes one."""
-    return "\n".join(_lines(dossier)).translate(_CONTROLS)
+    shown = "\n".join(_lines(dossier)).translate(_CONTROLS)
+    return shown.encode("utf-8", "backslashreplace").decode()  # half a character can't be sent nor written
 
 
 def _lines(dossier: Mapping[str, Any]) -> Iterator[str]:

@@ -78,7 +78,8 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        suppressed = error.__suppress_context__
+        error = error.__cause__ if suppressed or error.__cause__ is not None else error.__context__
 
 
 def _last_failed(calls: Sequence[Call]) -> str:

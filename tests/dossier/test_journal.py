@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -92,3 +93,15 @@ def test_each_call_is_a_line_of_the_log_that_shows_no_secret(
     assert "exit status 0" in line
     assert "R-1" in line
     assert "\n" not in line
+
+
+def test_calls_of_many_threads_are_all_there(journal: Journal) -> None:
+    def make(number: int) -> None:
+        call(journal, command=f"command {number}", envs={f"NAME_{number}": f"secret-{number}"})
+        journal.mask.text("while others learn")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(make, range(400)))
+
+    assert {made.command for made in journal.calls("s-1")} == {f"command {number}" for number in range(400)}
+    assert journal.mask.text("secret-399") == "[value of NAME_399]"

@@ -108,12 +108,13 @@ def test_no_secret_is_in_it_not_even_where_a_cut_would_halve_it(journal: Journal
 
 
 def test_what_a_terminal_would_obey_is_shown(journal: Journal, settings: Settings) -> None:
-    call(journal, "x", "\x1b[31mred\x1b[0m\r\n\x00")
+    call(journal, "x \ud800", "\x1b[31mred\x1b[0m\r\n\x00")
 
     shown = text.render(of(journal, settings))
 
     assert "\\x1b[31mred" in shown
-    assert not set(shown) & {"\x1b", "\r", "\x00"}
+    assert "| x \\ud800" in shown
+    assert not set(shown) & {"\x1b", "\r", "\x00", "\ud800"}
 
 
 def gone(journal: Journal) -> BaseException:

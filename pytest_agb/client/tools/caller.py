@@ -52,10 +52,17 @@ class ToolCaller:
         Raises:
             AGBError: the call, or the tool, failed.
         """
+        _written(name, args)
         with self.observed(name, args) as call:
             answer = self.run_part(name, args, tool_timeout_seconds)
             call.answered(answer.text, answer.request_id)
             return answer
+
+    def run_tool_with(
+        self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float = 0
+    ) -> ToolOutput:
+        """As `run_tool`, with arguments that their owner may change later: what was called is kept."""
+        return self.run_tool(name, json.loads(_written(name, args)), tool_timeout_seconds)
 
     def observed(self, name: str, args: Mapping[str, Any]) -> Happened:
         """Have a call told of as one, whatever it takes to make it; its parts are run by `run_part`."""
@@ -63,10 +70,6 @@ class ToolCaller:
 
     def run_part(self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float = 0) -> ToolOutput:
         """As `run_tool`, and nobody is told of it: the call that this is a part of is `observed`."""
-        try:
-            json.dumps(args, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise InvalidRequestError(f"The arguments of {name} can't be sent as JSON: {error}") from None
         timeout = tool_timeout_seconds + self._session.agb.settings.tool_margin_seconds
         session_id, link = self._session.session_id, self._session.direct_link
         if link is not None and name in link.servers:
@@ -115,6 +118,13 @@ class ToolCaller:
     def redact(self, text: str) -> str:
         """Blot the API key out of a text."""
         return self._session.agb.redact(text)
+
+
+def _written(name: str, args: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(args, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"The arguments of {name} can't be sent as JSON: {error}") from None
 
 
 def _told(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -116,6 +117,7 @@ def test_what_is_refused_before_it_is_sent_is_no_call(session: Session) -> None:
     assert not session.file.read("").success
     assert not session.command.execute("x", timeout_ms=0).success
     assert not session.file.write("x", b"\xff").success
+    assert not session.call_mcp_tool("any", {"lock": threading.Lock()}).success
 
     assert session.calls == []
 
