@@ -193,11 +193,16 @@ def test_under_a_wide_scope_a_test_tells_its_own_calls_and_who_called_before(
             session = request.getfixturevalue("agb_session_factory")()
             session.command.execute("as it runs")
             assert [call.command for call in session.calls] == []
+
+        def test_where_it_dies(agb_session):
+            for command in ("die", "true"): agb_session.command.execute(command)
+
+        def test_after_it_died(agb_session): pass
         """
     )
     result = pytester.runpytest_subprocess("--agb-scope=module", "-p", "no:randomly")
 
-    result.assert_outcomes(passed=1, failed=3)
+    result.assert_outcomes(passed=2, failed=3, errors=1)
     shown = sections(result.stdout.str())
     assert "earlier: 2 calls by test_under" in shown["test_b"]
     assert "| of b" in shown["test_b"]
@@ -205,6 +210,8 @@ def test_under_a_wide_scope_a_test_tells_its_own_calls_and_who_called_before(
     assert "no calls" in shown["test_c"]
     assert "1 call by " in shown["test_c"]
     assert "| as it runs" in shown["test_as_it_runs"]
+    assert "The sandbox was lost" in shown["test_after_it_died"]
+    result.stdout.fnmatch_lines(["ERROR *::test_after_it_died - SessionLostError: it is gone: *"])
 
 
 def test_a_run_whose_tests_pass_loads_nothing_of_it(pytester: pytest.Pytester, failures: StandIn) -> None:
