@@ -5,14 +5,17 @@ A call is kept as it came, which takes microseconds; it is read when somebody as
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_agb import real
+from pytest_agb.client.api.messages import redact
 from pytest_agb.client.results import brief
+from pytest_agb.client.secret import SHORTEST_SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
@@ -67,11 +70,18 @@ class Call:
         return str(self.args.get("path", self.args.get("source", ""))) if self.kind == "file" else ""
 
     def __repr__(self) -> str:
-        what = self.command or self.code or self.path
+        what = self._masked(self.command or self.code or self.path)
         end = {} if self.exit_code is None else {"exit_code": self.exit_code}
-        wrong = {"error_message": brief(self.error_message)} if self.error_message else {}
+        wrong = {"error_message": brief(self._masked(self.error_message))} if self.error_message else {}
         facts = {"kind": self.kind, "tool": self.tool, "what": brief(what, 80), **end, **wrong}
         return f"Call({', '.join(f'{key}={value!r}' for key, value in facts.items())})"
+
+    def _masked(self, text: str) -> str:
+        envs = self.args.get("envs")
+        for name, value in envs.items() if isinstance(envs, Mapping) else ():
+            if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
+                text = redact(text, value, f"value of {name}")
+        return text
 
 
 class Happened:

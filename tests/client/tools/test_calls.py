@@ -86,6 +86,15 @@ def test_what_a_command_printed_and_how_it_ended_is_there(service: StandIn, sess
     assert "sesame" not in repr(made)
 
 
+def test_a_calls_repr_shows_no_value_of_its_environment(service: StandIn, session: Session) -> None:
+    service.tools["shell"] = lambda *_: '{"stdout": "", "stderr": "no sesame-1 here", "exit_code": 3}'
+
+    session.command.execute("curl sesame-1", envs={"TOKEN": "sesame-1", "FLAG": "1"})
+
+    assert "sesame" not in repr(session.calls)
+    assert "what='curl [value of TOKEN]', exit_code=3" in repr(session.calls)
+
+
 def test_a_call_that_fails_is_there_with_its_error(service: StandIn, session: Session) -> None:
     def fail(*_: object) -> str:
         raise ToolError("no such thing")

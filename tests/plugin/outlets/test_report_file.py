@@ -39,7 +39,7 @@ def written(pytester: pytest.Pytester) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.slow)])
 def test_it_has_failures_and_costs_and_the_end_says_them_too(
     pytester: pytest.Pytester, cloud: StandIn, workers: str
 ) -> None:
