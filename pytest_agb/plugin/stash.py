@@ -15,6 +15,8 @@ SESSION, VERDICT, DOSSIER = "agb_session", "agb_verdict", "agb_dossier"
 PROPERTIES = frozenset({SESSION, VERDICT, DOSSIER})
 
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+#: On GitHub Actions: the file for the summary of the job's step, or an empty string.
+JOB_SUMMARY: pytest.StashKey[str] = pytest.StashKey()
 
 #: Of the settings, in what xdist's controller sends to each worker.
 WORKER_INPUT = "agb_settings"

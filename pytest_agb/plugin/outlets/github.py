@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.dossier import text
 from pytest_agb.plugin.outlets import user_properties
-from pytest_agb.plugin.pytest_internals import is_within_a_test
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pytest
 
@@ -26,25 +25,15 @@ _MOST_BYTES = 900_000
 _RESERVE_BYTES = 1_000
 
 
-def is_here(environ: Mapping[str, str]) -> bool:
-    """Whether this is a run on GitHub Actions, and not one that a test of such a run has started."""
-    return environ.get("GITHUB_ACTIONS") == "true" and not is_within_a_test(environ)
-
-
-def tell(
-    environ: Mapping[str, str], failures: Sequence[pytest.TestReport], totals: Sequence[str], left: str
-) -> Iterator[str]:
+def tell(path: str, failures: Sequence[pytest.TestReport], totals: Sequence[str], left: str) -> Iterator[str]:
     """Write the job's summary, and give the lines to print.
 
     Args:
-        environ: The environment, which tells whether this is GitHub Actions.
+        path: The file that ``GITHUB_STEP_SUMMARY`` names; empty where it names none.
         failures: The reports of the tests that failed.
         totals: Lines about the whole run.
         left: What the run leaves behind, and what to do about that; empty if nothing.
     """
-    if not is_here(environ):
-        return
-    path = environ.get("GITHUB_STEP_SUMMARY")
     if path and (problem := write_summary(path, failures, totals)):
         yield f"agb: {problem}"
     if left:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from pytest_agb.plugin.report import cost_lines
+from pytest_agb.plugin.stash import JOB_SUMMARY
 from pytest_agb.wording import sessions
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ class SummaryReport:
             from pytest_agb.plugin.report import verdicts  # only where a test has failed: start-up time
 
             said[:0] = verdicts.lines(failures)
-        if "GITHUB_ACTIONS" in os.environ:
+        if JOB_SUMMARY in config.stash:
             from pytest_agb.plugin.outlets import github  # as above
 
-            said += github.tell(os.environ, failures, said, self._left())
+            said += github.tell(config.stash[JOB_SUMMARY], failures, said, self._left())
         for line in said:
             terminalreporter.write_line(line)
 

@@ -36,8 +36,13 @@ def summary(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.slow)])
 def test_a_summary_has_totals_and_folded_dossiers_and_what_is_left_is_one_warning(
-    pytester: pytest.Pytester, cloud: StandIn, summary: Path, workers: str
+    pytester: pytest.Pytester,
+    cloud: StandIn,
+    summary: Path,
+    workers: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
     pytester.makeconftest(
         """
         from pytest_agb.pool import shutdown
@@ -63,22 +68,27 @@ def test_a_summary_has_totals_and_folded_dossiers_and_what_is_left_is_one_warnin
     assert "pytest-agb sweep --run run-" in warnings[0]
 
 
-@pytest.mark.parametrize(
-    "environ",
-    [
-        {},
-        {"GITHUB_ACTIONS": "false", "GITHUB_STEP_SUMMARY": "summary.md"},
-        {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": "summary.md", "PYTEST_CURRENT_TEST": "a test"},
-    ],
-    ids=["no CI", "another CI", "a run that a test started"],
-)
-def test_elsewhere_nothing_is_written(
-    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.slow)])
+def test_a_run_that_a_test_has_started_writes_nothing(
+    pytester: pytest.Pytester, summary: Path, workers: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    pytester.makepyfile(SUITE)
 
-    assert list(github.tell(environ, [], ["agb: totals"], "1 session may be left")) == []
-    assert not (tmp_path / "summary.md").exists()
+    pytester.runpytest_subprocess(workers).assert_outcomes(failed=2)
+
+    assert summary.read_text() == "of an earlier program\n"
+
+
+def test_elsewhere_nothing_is_written(
+    pytester: pytest.Pytester, summary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    monkeypatch.delenv("GITHUB_ACTIONS")
+    pytester.makepyfile(SUITE)
+
+    pytester.runpytest_subprocess().assert_outcomes(failed=2)
+
+    assert summary.read_text() == "of an earlier program\n"
 
 
 def report(name: str, stdout: str) -> Any:
@@ -114,9 +124,7 @@ def test_a_summary_stays_under_one_mebibyte_and_says_what_had_no_room(tmp_path: 
 
 
 def test_a_summary_that_can_not_be_written_is_told(tmp_path: Path) -> None:
-    environ = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(tmp_path)}
-
-    (line,) = github.tell(environ, [], ["agb: totals"], "")
+    (line,) = github.tell(str(tmp_path), [], ["agb: totals"], "")
 
     assert line.startswith("agb: the job summary could not be written: ")
 
