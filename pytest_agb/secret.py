@@ -23,6 +23,10 @@ def refuse_copies(holder: object, protocol: SupportsIndex) -> NoReturn:
     )
 
 
+#: Characters. What is shorter is no secret, and blotting out `1` or `on` would leave no text whole.
+SHORTEST_SECRET = 4
+
+
 class Secret:
     """Holds a string where who prints, walks, pickles or copies objects does not come by it."""
 

@@ -35,6 +35,7 @@ CI_END_TIMEOUT_SECONDS = 30
 #: Seconds that the service keeps a session at the most, where nothing else is configured
 #: (docs/session/lifecycle.md of the official SDK).
 MAX_LIFETIME_SECONDS = 30 * 60
+DEFAULT_DOSSIER_CALLS = 20
 #: Seconds by which the clocks of two machines may differ before a sweep could take a live session.
 CLOCK_SKEW_SECONDS = 10 * 60
 
@@ -90,6 +91,13 @@ class Settings(NamedTuple):
     sweep: bool = False
     #: Whether the sessions of tests that failed are left to the user.
     keep_failed: bool = False
+    #: Calls that a failed test's dossier shows at the most, the latest.
+    dossier_calls: int = DEFAULT_DOSSIER_CALLS
+    #: Sandbox-minutes, used and idle, after which the run creates no more on this host; ``None`` for any
+    #: number.
+    budget_minutes: float | None = None
+    #: File that the run's failures and costs are written to; empty where nobody asked for it.
+    report: str = ""
     #: Seconds that a create, a lease and a delete took in the last run, where that is known.
     times: tuple[float, float, float] | None = None
     #: Sessions that the account had room for in the last run, where that is known.

@@ -1,11 +1,14 @@
 """The AGB API over httpx; usable without pytest."""
 
 from pytest_agb.client.agb import AGB
+from pytest_agb.client.calls import Call, Observer
 from pytest_agb.client.client_settings import ClientSettings, RetrySettings
 from pytest_agb.client.errors import (
     AGBError,
     AGBTimeoutError,
     AuthenticationError,
+    BudgetError,
+    CommandFailed,
     ExecutionError,
     ImageNotFoundError,
     InvalidRequestError,
@@ -15,8 +18,11 @@ from pytest_agb.client.errors import (
     ProtocolError,
     QuotaError,
     RefusedError,
+    SessionGoneError,
+    SessionLostError,
     ThrottledError,
     ToolError,
+    UnansweredError,
     UnavailableError,
 )
 from pytest_agb.client.params import CreateSessionParams
@@ -57,8 +63,11 @@ __all__ = [
     "AuthenticationError",
     "BinaryFileContentResult",
     "BoolResult",
+    "BudgetError",
+    "Call",
     "ClientSettings",
     "CodeExecutionResult",
+    "CommandFailed",
     "CommandResult",
     "CreateSessionParams",
     "DeleteResult",
@@ -80,6 +89,7 @@ __all__ = [
     "MissingKeyError",
     "MultipleFileContentResult",
     "NotFoundError",
+    "Observer",
     "OperationResult",
     "PermissionDeniedError",
     "ProtocolError",
@@ -88,12 +98,15 @@ __all__ = [
     "Result",
     "RetrySettings",
     "Session",
+    "SessionGoneError",
     "SessionListResult",
+    "SessionLostError",
     "SessionMetrics",
     "SessionMetricsResult",
     "SessionResult",
     "SessionStatusResult",
     "ThrottledError",
     "ToolError",
+    "UnansweredError",
     "UnavailableError",
 ]

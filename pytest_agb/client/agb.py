@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pytest_agb.client.api.direct_link import DirectLink
+    from pytest_agb.client.calls import Observer
 
 #: Session IDs per page where nothing else is asked for (official SDK 0.12.0).
 DEFAULT_LIMIT = 10
@@ -49,7 +50,8 @@ class AGB:
     """A client of one AGB account.
 
     What is not given is read from ``AGB_API_KEY``, ``AGB_ENDPOINT`` and ``AGB_TIMEOUT_MS``, in the
-    environment and then in ``.env``. ``timeout`` is in seconds. No request goes out before the first call.
+    environment and then in ``.env``. ``timeout`` is in seconds. ``observer`` is told of every call of a tool.
+    No request goes out before the first call.
 
     Raises:
         MissingKeyError: there is no key anywhere.
@@ -65,6 +67,7 @@ class AGB:
         timeout: float | None = None,
         *,
         settings: ClientSettings | None = None,
+        observer: Observer | None = None,
         sleep: Callable[[float], None] = real.sleep,
         clock: Callable[[], float] = real.boot_seconds,
         chance: Callable[[], float] = random.random,
@@ -73,6 +76,7 @@ class AGB:
         del api_key  # a failure below must not show it among the local variables
         key, self.endpoint, timeout_seconds = resolve(given, endpoint, timeout)
         self.settings = settings or ClientSettings()
+        self.observer = observer
         self._clock = clock
         self._sleep = sleep
         self._transport = Transport(

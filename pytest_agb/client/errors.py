@@ -9,17 +9,26 @@
     ├── NotFoundError              no such session: deleted, released, or another account's
     │   └── ImageNotFoundError     a create was refused for its image
     ├── QuotaError                 the account has as many sessions as it may have
+    │   └── BudgetError            the run has spent what it may (agb_budget_minutes)
     ├── ThrottledError             too many requests; wait and try again
-    ├── UnavailableError           nothing answered, or the service answered 5xx
     ├── AGBTimeoutError            no answer in time (also a TimeoutError)
+    ├── SessionLostError           the sandbox was lost or the service failed: no verdict on what was tested
+    │   ├── SessionGoneError       a session that was there is not any more (also a NotFoundError)
+    │   ├── UnansweredError        a call to a session had no answer in time (also an AGBTimeoutError)
+    │   └── UnavailableError       nothing answered, or the service answered 5xx
     ├── ProtocolError              an answer that is not the AGB API's: HTML, no JSON object
     ├── InvalidRequestError        what the caller gave can't be sent (also a ValueError)
     ├── RefusedError               the service said no, for a reason that is none of the above
     └── ToolError                  the call reached the sandbox and failed there
+        ├── CommandFailed          a shell command ended with another exit status than 0
         └── ExecutionError         the program that was run ended with an error
 """
 
 from __future__ import annotations
+
+from typing import TypeVar
+
+_Kind = TypeVar("_Kind", bound="AGBError")
 
 
 class AGBError(Exception):
@@ -70,6 +79,16 @@ class AGBError(Exception):
         # Keyword-only arguments don't survive Exception's own pickling, and xdist may pickle us.
         return (_rebuild, (type(self), self.message, dict(self.__dict__)))
 
+    def as_kind(self, kind: type[_Kind]) -> _Kind:
+        """The same error, of another kind."""
+        return _rebuild(kind, self.message, dict(self.__dict__))
+
+    @property
+    def headline(self) -> str:
+        """What happened, in one line without a hint: of a traceback the last one."""
+        text = self.message.strip()
+        return text.rpartition("\n")[2] if text.startswith("Traceback ") else text.partition("\n")[0]
+
     # The official SDK gives a failed run's `error` a name, a value and a traceback; ours reads the same
     # whatever failed.
 
@@ -89,7 +108,7 @@ class AGBError(Exception):
         return ""
 
 
-def _rebuild(cls: type[AGBError], message: str, state: dict[str, object]) -> AGBError:
+def _rebuild(cls: type[_Kind], message: str, state: dict[str, object]) -> _Kind:
     error = cls.__new__(cls, message)
     error.args = (message,)
     error.__dict__.update(state)
@@ -139,22 +158,43 @@ class QuotaError(AGBError):
     )
 
 
+class BudgetError(QuotaError):
+    """The run has spent the sandbox-minutes that it was given; the service had nothing against it."""
+
+    default_hint = "Raise agb_budget_minutes, run fewer tests, or share sessions: --agb-scope, --agb-reuse"
+
+
 class ThrottledError(AGBError):
     """Too many requests in a short time."""
 
     default_hint = "Wait a moment, then try again"
 
 
-class UnavailableError(AGBError):
-    """Nothing answered, or the service said that it can't answer now."""
-
-    default_hint = "Try again later; if it stays so, check AGB_ENDPOINT and the network"
-
-
 class AGBTimeoutError(AGBError, TimeoutError):
     """The answer did not come in time."""
 
     default_hint = "Allow more time (timeout=, AGB_TIMEOUT_MS) or check the network"
+
+
+class SessionLostError(AGBError):
+    """The sandbox was lost, or the service failed: what ran in it has not been shown right or wrong.
+
+    A test that ends so is worth another try: ``--only-rerun SessionLostError`` of pytest-rerunfailures.
+    """
+
+
+class SessionGoneError(SessionLostError, NotFoundError):
+    """The session ended under its user: expired, killed by a limit, or deleted by somebody else."""
+
+
+class UnansweredError(SessionLostError, AGBTimeoutError):
+    """A call to a session had no answer in time. A command's own timeout is none of these."""
+
+
+class UnavailableError(SessionLostError):
+    """Nothing answered, or the service said that it can't answer now."""
+
+    default_hint = "Try again later; if it stays so, check AGB_ENDPOINT and the network"
 
 
 class ProtocolError(AGBError):
@@ -173,6 +213,14 @@ class RefusedError(AGBError):
 
 class ToolError(AGBError):
     """A tool ran in the sandbox and failed."""
+
+
+class CommandFailed(ToolError):  # noqa: N818  # what a test's summary line begins with: no "error" of ours
+    """A shell command ended with an exit status other than 0.
+
+    The message begins with a line that has that and the last line of stderr; where stderr has more lines,
+    their last 1000 characters follow.
+    """
 
 
 class ExecutionError(ToolError):

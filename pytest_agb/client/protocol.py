@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pytest_agb.client.api.messages import Answer, Request
+    from pytest_agb.client.calls import Observer
     from pytest_agb.client.client_settings import ClientSettings
     from pytest_agb.client.results import DeleteResult, SessionStatusResult
 
@@ -15,6 +16,8 @@ class Client(Protocol):
 
     endpoint: str
     settings: ClientSettings
+    #: Is told of every call in the sessions.
+    observer: Observer | None
 
     def send(self, request: Request) -> Answer:
         """Send a request, and raise an :class:`~pytest_agb.client.errors.AGBError` if it fails."""

@@ -37,8 +37,10 @@ class Result:
 
     def check(self) -> Self:
         """Return this result if the call succeeded, else raise what went wrong."""
+        __tracebackhide__ = True  # the line to look at is the caller's
         if not self.success:
-            raise self.error or RefusedError(self.error_message, request_id=self.request_id)
+            error = self.error or RefusedError(self.error_message, request_id=self.request_id)
+            raise error.with_traceback(None) from None
         return self
 
     def __repr__(self) -> str:
@@ -46,7 +48,7 @@ class Result:
             facts = {"success": True, **self._shown()}
         else:
             # Without the hint, which would push what happened out of what pytest shows.
-            text = self.error.message if self.error else self.error_message
+            text = self.error.headline if self.error else self.error_message
             facts = {"success": False, "error_message": brief(text), **self._shown_failed()}
             if self.request_id:
                 facts["request_id"] = self.request_id

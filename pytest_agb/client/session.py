@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_agb import labels as label_rules
 from pytest_agb.client.api import endpoints, json_values, messages, responses
 from pytest_agb.client.errors import (
     AGBError,
+    AGBTimeoutError,
+    ImageNotFoundError,
     InvalidRequestError,
     NotFoundError,
     ProtocolError,
     RefusedError,
+    SessionGoneError,
     ToolError,
+    UnansweredError,
 )
 from pytest_agb.client.results import (
     DeleteResult,
@@ -32,12 +36,18 @@ from pytest_agb.client.tools.file_system import FileSystem
 from pytest_agb.secret import refuse_copies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     from pytest_agb.client.api.direct_link import DirectLink
+    from pytest_agb.client.calls import Call
     from pytest_agb.client.protocol import Client
+
+#: Whose "not found" is the session's, rather than that of a port, an image or labels that show up late.
+_TELLING = frozenset(
+    {"/mcp", "/mcp/getSession", "/mcp/getMcpResource", "/mcp/getSessionInfo", "/mcp/refreshSessionIdleTime"}
+)
 
 
 class Session:
@@ -179,7 +189,10 @@ class Session:
             self._require_alive()
         except AGBError as error:
             return SessionStatusResult.failed(error, code=error.code)
-        return self.agb.get_status(self.session_id)
+        result = self.agb.get_status(self.session_id)
+        return (
+            result if result.error is None else replace(result, error=_of_session(result.error, telling=True))
+        )
 
     def get_token(self) -> str:
         """Get the session's token, which opens its page at `resource_url` and its direct links: a secret.
@@ -195,6 +208,8 @@ class Session:
             raise RefusedError(
                 f"The service gives session {self.session_id} no token", request_id=answer.request_id
             )
+        if self.agb.observer is not None:
+            self.agb.observer.learned(token, "session token")
         return token
 
     def keep_alive(self) -> OperationResult:
@@ -243,10 +258,18 @@ class Session:
     ) -> McpToolResult:
         """Run any tool by its name; its text is ``data``. Give its own timeout, so that ours is longer."""
         try:
-            answer = self._tools.run_tool(name, args or {}, timeout_seconds)
+            answer = self._tools.run_tool_with(name, args or {}, timeout_seconds)
         except AGBError as error:
             return McpToolResult.failed(error, data=error.message if isinstance(error, ToolError) else None)
         return McpToolResult(True, "", answer.request_id, data=answer.text)
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """The calls of tools in this session, of the test that runs now, the oldest first.
+
+        None where the session's client has no observer that keeps them; the plugin's fixtures have one.
+        """
+        return () if self.agb.observer is None else self.agb.observer.calls(self.session_id)
 
     # ---- end ---------------------------------------------------------------------------------------------
 
@@ -273,9 +296,26 @@ class Session:
     # ---- for the layers around ---------------------------------------------------------------------------
 
     def send(self, request: messages.Request) -> messages.Answer:
-        """Send a request about this session, and raise an :class:`AGBError` if it fails or has no session."""
+        """Send a request about this session, and raise an :class:`AGBError` if it fails or has no session.
+
+        Raises:
+            SessionGoneError: the service has no such session (any more).
+            UnansweredError: the answer did not come in time.
+        """
         self._require_alive()
-        return self.agb.send(request)
+        try:
+            return self.agb.send(request)
+        except AGBError as error:
+            raise _of_session(error, telling=request.path in _TELLING) from None
+
+
+def _of_session(error: AGBError, *, telling: bool) -> AGBError:
+    """What an error says of the session itself; a "not found" does so only where the call is ``telling``."""
+    if isinstance(error, AGBTimeoutError):
+        return error.as_kind(UnansweredError)
+    if telling and isinstance(error, NotFoundError) and not isinstance(error, ImageNotFoundError):
+        return error.as_kind(SessionGoneError)
+    return error
 
 
 @dataclass(frozen=True, repr=False)

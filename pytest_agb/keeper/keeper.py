@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_agb.client import AGB
+from pytest_agb.keeper.budget import Budget
 from pytest_agb.keeper.janitor import Janitor, JanitorSettings
 from pytest_agb.keeper.jobs import Jobs
 from pytest_agb.keeper.provisioner import Provisioner
@@ -109,6 +110,7 @@ class Keeper:
             clock=clock,
             settings=self._durations.janitor,
         )
+        self._budget = Budget(self._state, settings)
         self._seen: tuple[int, int] | None = None
         self._next_look = 0.0
         self._users = True
@@ -159,6 +161,7 @@ class Keeper:
         self._others = not self.member.lost() and self._other_members.any()
         self._users = self._others and self._other_members.any(users_only=True)
         self._look_at_the_server()
+        self._budget.look()
         for want in self._state.waiters.waiting():
             if not self._other_members.lives(want.member):
                 self._state.waiters.withdraw(want.want)

@@ -38,9 +38,16 @@ def _agb_pool(request: pytest.FixtureRequest) -> Iterator[Callable[[], Pool]]:
 
     config = request.config
     per_test.ensure(config, test_that_asks(request))
+
+    def joined() -> Pool:
+        pool = joining.pool(config)
+        if not pool.journal.test:  # a test has asked as it runs
+            per_test.of(config).has(pool.journal)
+        return pool
+
     try:
         with as_interrupts():
-            yield lambda: joining.pool(config)
+            yield joined
     finally:
         try:
             if controller.is_worker(config):

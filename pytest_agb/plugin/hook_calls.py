@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from pytest_agb.client import Session
     from pytest_agb.plugin.pytest_internals import Node
+
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 def params(node: Node, given: CreateSessionParams) -> CreateSessionParams:
@@ -69,8 +72,15 @@ def _naming(hook: pluggy.HookCaller, config: pytest.Config) -> Iterator[None]:
     except Exception as error:
         # Its traceback from the hook on: what lies before that is pytest's and ours.
         error.__traceback__ = _place(hook, error)[1]
-        told = "".join(traceback.format_exception(error)).rstrip()
+        told = "".join(_without_our_frames(error).format()).rstrip()
         raise pytest.fail.Exception(f"{_headline(hook, config, error)}\n\n{told}", pytrace=False) from None
+
+
+def _without_our_frames(error: Exception) -> traceback.TracebackException:
+    shown = traceback.TracebackException.from_exception(error)
+    theirs = [frame for frame in shown.stack if not frame.filename.startswith(_PACKAGE)]
+    shown.stack = traceback.StackSummary.from_list(theirs)
+    return shown
 
 
 def _headline(hook: pluggy.HookCaller, config: pytest.Config, error: Exception) -> str:

@@ -6,14 +6,15 @@ hooks around each test are in `per_test`, and are called in runs that use sessio
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_agb.plugin import controller, hookspecs, options, per_test, scopes
-from pytest_agb.plugin.pytest_internals import is_parametrized, own_markers
-from pytest_agb.plugin.stash import SETTINGS
+from pytest_agb.plugin.pytest_internals import is_parametrized, is_within_a_test, own_markers
+from pytest_agb.plugin.stash import JOB_SUMMARY, SETTINGS
 from pytest_agb.run import run_directory
 from pytest_agb.settings import LOCAL, Settings
 
@@ -57,6 +58,18 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     else:
         config.stash[SETTINGS] = options.resolve(config)
+    on_github = os.environ.get("GITHUB_ACTIONS") == "true" and not controller.is_worker(config)
+    # Asked now: whichever pytest runs a test in its own process takes that variable away.
+    if on_github and not is_within_a_test(os.environ):
+        config.stash[JOB_SUMMARY] = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    if config.stash[SETTINGS].report and not controller.is_worker(config):
+        from pathlib import Path
+
+        from pytest_agb.plugin.outlets.report_file import (
+            ReportFile,  # only where it is asked for: start-up time
+        )
+
+        config.pluginmanager.register(ReportFile(Path(config.stash[SETTINGS].report)), "agb-report-file")
     if config.stash[SETTINGS].keep_failed:
         from pytest_agb.plugin.keep_failed import KeepFailed  # only where failures matter: start-up time
 

@@ -20,6 +20,7 @@ from pytest_agb.run import run_directory
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_agb.dossier.journal import Journal
     from pytest_agb.pool.pool import Pool
 
 _POOL: pytest.StashKey[Pool] = pytest.StashKey()
@@ -106,6 +107,12 @@ def pool(config: pytest.Config) -> Pool:
 def kept(config: pytest.Config) -> list[tuple[str, str]]:
     """The sessions that are left to the user, each with what for."""
     return config.stash[_POOL].kept() if _POOL in config.stash else []
+
+
+def journal(config: pytest.Config) -> Journal | None:
+    """What this process does with its sessions; ``None`` if it is not in the run."""
+    own = config.stash.get(_POOL, None)
+    return None if own is None else own.journal
 
 
 def leave(config: pytest.Config) -> None:

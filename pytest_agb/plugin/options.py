@@ -19,6 +19,7 @@ from pytest_agb.settings import (
     BACKENDS,
     CI_END_TIMEOUT_SECONDS,
     CLOUD,
+    DEFAULT_DOSSIER_CALLS,
     DEFAULT_END_TIMEOUT_SECONDS,
     DEFAULT_IDLE_TIMEOUT_SECONDS,
     DEFAULT_IMAGE,
@@ -78,7 +79,18 @@ def _number(of: str, least: int = 1) -> Callable[[_Value], int]:
     return read
 
 
-_seconds, _sessions, _uses = _number("seconds"), _number("sessions"), _number("uses")
+_seconds, _sessions = _number("seconds"), _number("sessions")
+_uses, _calls = _number("uses"), _number("calls")
+
+
+def _minutes(value: _Value) -> float:
+    number = parse_number.decimal(value.text.strip(), 0.01, _MOST)
+    if number is None:
+        raise pytest.UsageError(
+            f"{value.source}: {parse_number.shown(value.text)} is no number of minutes; "
+            f"give one from 0.01 to {_MOST}, such as 30 or 1.5"
+        )
+    return number
 
 
 def _switch(value: _Value) -> bool:
@@ -95,6 +107,13 @@ def _run_id(value: _Value) -> str:
             f"{value.source}: {value.text!r} can't start a run ID; use up to 40 of a-z, 0-9 and '-'"
         )
     return f"{value.text}-{os.urandom(4).hex()}"
+
+
+def _file(value: _Value) -> str:
+    path = os.path.abspath(value.text) if value.text else ""  # noqa: PTH100  # pathlib: start-up time
+    if path and not os.path.isdir(os.path.dirname(path)):  # noqa: PTH112, PTH120
+        raise pytest.UsageError(f"{value.source}: there is no directory {os.path.dirname(path)}")  # noqa: PTH120
+    return path
 
 
 def _images(values: list[_Value]) -> tuple[str, ...]:
@@ -301,6 +320,29 @@ OPTIONS = (
         _switch,
         default="false",
         ini_only=True,
+    ),
+    Option(
+        "budget-minutes",
+        "MINUTES",
+        "sandbox-minutes, used and idle, after which no more sessions are created (default: any number)",
+        _minutes,
+        ini_only=True,
+    ),
+    Option(
+        "dossier-calls",
+        "N",
+        "calls in its sessions that a failed test shows at the most, the latest "
+        f"(default: {DEFAULT_DOSSIER_CALLS})",
+        _calls,
+        default=DEFAULT_DOSSIER_CALLS,
+        ini_only=True,
+    ),
+    Option(
+        "report",
+        "FILE",
+        "write what failed tests tell of their sessions, and what these cost, to a JSON file",
+        _file,
+        default="",
     ),
     Option(
         "local-isolation",

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_agb.plugin.stash import SETTINGS
+from pytest_agb.plugin.stash import PROPERTIES, SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    import pluggy
+
+    from pytest_agb.dossier.journal import Journal
     from pytest_agb.plugin.forecast import Forecast
 
 #: Of the plugin below, which is there where a test is known to name a fixture of ours.
@@ -24,6 +27,9 @@ class PerTest:
         #: The test that runs now.
         self.current = current
         self._forecast: Forecast | None = None
+        self._journal: Journal | None = None
+        #: Of that test; empty where nothing was known of it at its beginning.
+        self._phase = ""
 
     @pytest.hookimpl(hookwrapper=True)  # not a new-style wrapper: pytest-rerunfailures is an old-style one
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
@@ -31,6 +37,7 @@ class PerTest:
         from pytest_agb.plugin.forecast import uses_session  # only where sessions are used: start-up time
 
         self.current = item
+        self._begins(item)
         if uses_session(item):
             forecast = self.forecast(item.session)
             forecast.begins(nextitem)
@@ -42,6 +49,7 @@ class PerTest:
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Refuse a marker that the configured scope would ignore, and a session that can't be used."""
+        self._begins(item)  # again: it may be another attempt at it
         scope = item.config.stash[SETTINGS].scope
         if scope == "function":
             return
@@ -52,13 +60,57 @@ class PerTest:
             pytest.fail(reason, pytrace=False)
         lifetime.look(item)
 
-    @pytest.hookimpl(tryfirst=True)  # before a report is made of it
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-        """Have a ScopeMismatch of our fixtures say what to do."""
-        if call.excinfo is not None and isinstance(call.excinfo.value, pytest.fail.Exception):
+    def _begins(self, item: pytest.Item) -> None:
+        from pytest_agb.plugin import joining  # only where sessions are used: start-up time
+
+        if item.user_properties:  # those of an earlier attempt
+            item.user_properties[:] = [pair for pair in item.user_properties if pair[0] not in PROPERTIES]
+        self._phase = "setup"
+        journal = joining.journal(item.config)
+        if journal is not None:
+            self.has(journal)
+
+    def has(self, journal: Journal) -> None:
+        """The test that runs now has this process join the run, if it has not joined before."""
+        self._journal = journal
+        journal.begins(self.current.nodeid if self.current else "", self._phase)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_call(self) -> None:
+        """Note that what is called from now on the test itself calls."""
+        self._enters("call")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self) -> None:
+        """Note that the test is over."""
+        self._enters("teardown")
+
+    def _enters(self, phase: str) -> None:
+        self._phase = phase
+        if self._journal is not None:
+            self._journal.phase = phase
+
+    # Innermost, so that pytest-rerunfailures and pytest-html, which look at a report, find it complete.
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pluggy.Result[pytest.TestReport]]:
+        """Have a ScopeMismatch of our fixtures say what to do, and a failed test tell of its sessions."""
+        excinfo = call.excinfo
+        if excinfo is not None and isinstance(excinfo.value, pytest.fail.Exception):
             from pytest_agb.plugin import misuse  # only where there may be something to say: start-up time
 
-            misuse.explain_mismatch(item, call.excinfo.value)
+            misuse.explain_mismatch(item, excinfo.value)
+        if excinfo is None or self._journal is None or isinstance(excinfo.value, pytest.skip.Exception):
+            yield
+            return
+        from pytest_agb.plugin import dossiers  # only where a test fails: start-up time
+
+        dossiers.hide_our_frames(excinfo)
+        outcome = yield
+        report = outcome.get_result()
+        if report.failed:
+            dossiers.tell(item, excinfo, report, self._journal)
 
     def forecast(self, session: pytest.Session) -> Forecast:
         """The tests to come of this process."""

@@ -105,6 +105,48 @@ def test_that_asks(request: pytest.FixtureRequest) -> pytest.Item:
     return item
 
 
+def add_section(report: pytest.TestReport, name: str, text: str) -> None:
+    """Add a section to what a failure shows.
+
+    `pytest.TestReport.sections` is public, but --show-capture hides those, and JUnit XML leaves them out.
+    What a failure of pytest's own kinds shows has sections of its own, which pytest carries over xdist.
+    """
+    add = getattr(report.longrepr, "addsection", None)
+    if add is None:  # a collector of another plugin shows its failures in its own way
+        report.sections.append((name, text))
+    else:
+        add(name, text)
+
+
+def put_first(report: pytest.TestReport, cause: str, *, keep: bool) -> None:
+    """Have the short summary of a failure, and JUnit's message, begin with ``cause``.
+
+    Nothing public says what a failure is summarized by. ``keep`` has what it was by now follow.
+    """
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None:
+        was = crash.message.partition("\n")[0]
+        crash.message = f"{cause} ({was})" if keep else cause
+
+
+def leave_out_frames(excinfo: pytest.ExceptionInfo[BaseException], package: str) -> None:
+    """Leave a package's frames out of a traceback, unless it has no others.
+
+    ``__tracebackhide__`` is public, and one line in each function; a module's is not documented.
+    """
+    prefix = f"{package}."
+    theirs = excinfo.traceback.filter(
+        lambda entry: not f"{entry.frame.f_globals.get('__name__', '')}.".startswith(prefix)
+    )
+    if theirs:
+        excinfo.traceback = theirs
+
+
+def is_within_a_test(environ: Mapping[str, str]) -> bool:
+    """Whether an environment is that of a program which a test of some pytest has started."""
+    return "PYTEST_CURRENT_TEST" in environ
+
+
 def uncaptured(config: pytest.Config) -> AbstractContextManager[None]:
     """What is printed inside reaches the user while a test runs, whatever it captures.
 

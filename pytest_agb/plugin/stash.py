@@ -9,7 +9,14 @@ import pytest
 if TYPE_CHECKING:
     from pytest_agb.settings import Settings
 
+#: Of the properties that the report of a failed test has: the IDs of its sessions, whether these or the test
+#: failed, and its dossier as JSON.
+SESSION, VERDICT, DOSSIER = "agb_session", "agb_verdict", "agb_dossier"
+PROPERTIES = frozenset({SESSION, VERDICT, DOSSIER})
+
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+#: On GitHub Actions: the file for the summary of the job's step, or an empty string.
+JOB_SUMMARY: pytest.StashKey[str] = pytest.StashKey()
 
 #: That what uses sessions was imported before the first test.
 JOINED_EARLY: pytest.StashKey[bool] = pytest.StashKey()

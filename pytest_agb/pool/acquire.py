@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_agb import real
-from pytest_agb.client import AGBError, AGBTimeoutError, QuotaError
+from pytest_agb.client import AGBError, AGBTimeoutError, BudgetError, QuotaError
 from pytest_agb.run.members import Name
 from pytest_agb.store import error_text, session_spec
 from pytest_agb.store.facts import Fact
@@ -72,6 +72,9 @@ class Acquisition:
     def _raise_if_refused(self) -> None:
         refused = self._state.refusals.find(self._image)
         if refused is not None:
+            error = error_text.read(refused)
+            if isinstance(error, BudgetError):  # nobody's answer
+                raise error
             raise error_text.read(refused, REMEMBERED)
 
     def _wait(self, want: int) -> Slot:

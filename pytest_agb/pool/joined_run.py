@@ -14,6 +14,7 @@ from pytest_agb.store.database import StateError, lay_schema
 from pytest_agb.store.state import State, database_path
 
 if TYPE_CHECKING:
+    from pytest_agb.client import Observer
     from pytest_agb.settings import Settings
 
 
@@ -25,9 +26,17 @@ class JoinedRun:
     """This process, as a member of the run."""
 
     def __init__(
-        self, settings: Settings, role: members.Role, title: str = "", *, begin: bool = True
+        self,
+        settings: Settings,
+        role: members.Role,
+        title: str = "",
+        *,
+        begin: bool = True,
+        observer: Observer | None = None,
     ) -> None:
         """Join the run; the first on this host makes its directory. ``title`` is shown to people.
+
+        ``observer`` is told of the calls in sessions of this process's client.
 
         Raises:
             RunIsOverError: there is no directory, and ``begin`` is false.
@@ -36,6 +45,7 @@ class JoinedRun:
         """
         self.pid = real.pid()
         self._settings = settings
+        self._observer = observer
         self._client: tuple[str, AGB] | None = None
         self._connecting = threading.Lock()
         if reason := run_directory.unfit(settings.run_id, settings.temp_directory):
@@ -86,7 +96,12 @@ class JoinedRun:
                 for slot in self.state.slots.left():
                     self.state.slots.give_up(slot.slot, "the local server has ended")
             if self._client is None or self._client[0] != place:
-                agb = AGB(self._settings.api_key, place, self._settings.timeout_seconds)
+                agb = AGB(
+                    self._settings.api_key,
+                    place,
+                    self._settings.timeout_seconds,
+                    observer=self._observer,
+                )
                 agb.open()
                 self._client = (place, agb)
             return self._client[1]

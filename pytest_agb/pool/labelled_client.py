@@ -10,6 +10,7 @@ from pytest_agb.client import AGB, AGBError, CreateSessionParams, DeleteResult, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pytest_agb.client import Observer
     from pytest_agb.pool.lease import Lease
     from pytest_agb.settings import Settings
 
@@ -22,6 +23,7 @@ class LabelledAGB(AGB):
         settings: Settings,
         endpoint: str,
         *,
+        observer: Observer,
         acquire: Callable[[CreateSessionParams], Lease],
         release: Callable[[Lease], None],
     ) -> None:
@@ -30,7 +32,7 @@ class LabelledAGB(AGB):
         Raises:
             InvalidRequestError: the environment's certificates or proxies can't be used.
         """
-        super().__init__(settings.api_key, endpoint, settings.timeout_seconds)
+        super().__init__(settings.api_key, endpoint, settings.timeout_seconds, observer=observer)
         self._acquire = acquire
         self._release = release
         self._labels = settings.labels

@@ -6,6 +6,7 @@ needs a session claims one or waits for one; the keeper creates and deletes.
 
 from __future__ import annotations
 
+import functools
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_agb import labels as label_rules
 from pytest_agb import real
 from pytest_agb.client import AGB, AGBError, CreateSessionParams, InvalidRequestError
+from pytest_agb.dossier.journal import Journal, SessionFacts
 from pytest_agb.labels import RunLabels
 from pytest_agb.pool.acquire import Acquisition
 from pytest_agb.pool.joined_run import JoinedRun
@@ -20,10 +22,11 @@ from pytest_agb.pool.labelled_client import LabelledAGB
 from pytest_agb.pool.lease import Lease
 from pytest_agb.pool.watched_session import WatchedSession
 from pytest_agb.run.members import Role
-from pytest_agb.secret import refuse_copies
+from pytest_agb.secret import Secret, refuse_copies
 from pytest_agb.store import session_spec
 from pytest_agb.store.database import StateError
 from pytest_agb.store.slots import IllegalTransitionError
+from pytest_agb.wall_clock import wall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +45,8 @@ class Pool:
         """``title`` names this process to people who wait for what it holds."""
         self._settings = settings
         self._title = title
+        #: What this process does with its sessions, for the test that runs now.
+        self.journal = Journal(settings.run_id, settings.api_key or Secret(""))
         self._own: JoinedRun | None = None
         self._joining = threading.Lock()
         #: What went wrong in `join`.
@@ -89,6 +94,27 @@ class Pool:
         Raises:
             AGBError: it can't be had. A wrong key and an unknown image are remembered for the whole run.
         """
+        began = real.boot_seconds()
+        try:
+            lease = self._acquire(params, user, unit, on_wait)
+        except AGBError as error:
+            self.journal.could_not_lease(error, real.boot_seconds() - began)
+            raise
+        self.journal.leased(
+            SessionFacts(
+                lease.session.session_id,
+                image=params.image_id,
+                labels=params.labels or {},
+                created_at=wall_seconds() - self.age_seconds(lease),
+                uses=lease.uses,
+                waited=real.boot_seconds() - began,
+            )
+        )
+        return lease
+
+    def _acquire(
+        self, params: CreateSessionParams, user: str, unit: str, on_wait: Callable[[float, str, bool], None]
+    ) -> Lease:
         refused = params.invalid() or label_rules.refused(params.labels or {}, on_ours=True)
         if refused:
             raise InvalidRequestError(f"no session can be created: {refused}")
@@ -121,12 +147,14 @@ class Pool:
             if reusable and not used_up and not lease.session.released:
                 slots.returned(lease.slot)
             else:
+                self.journal.gives_up(lease.session.session_id)
                 slots.deleting(lease.slot)
 
     def keep(self, lease: Lease, test: str) -> None:
         """Leave a session to the user, for the sake of ``test``: a local write, as `release` is."""
         if not lease.to_end:
             return
+        self.journal.gives_up(lease.session.session_id)
         with _ending(lease):
             self._process().state.slots.keep(lease.slot, test)
 
@@ -150,7 +178,8 @@ class Pool:
             return own.lost() or own.state.slots.why_dead(lease.slot)
         return ""
 
-    def _died(self, slot: str, why: str) -> None:
+    def _died(self, slot: str, session_id: str, why: str) -> None:
+        self.journal.died(session_id, why)
         with suppress(
             StateError
         ):  # whoever made the call has an error, and who asks next is told of this one
@@ -167,6 +196,7 @@ class Pool:
         return LabelledAGB(
             self._settings,
             self._process().endpoint(),
+            observer=self.journal,
             acquire=lambda params: self.acquire(params, user="agb.create"),
             release=self.release,
         )
@@ -225,7 +255,9 @@ class Pool:
                 )
             if own is None:
                 try:
-                    own = self._own = JoinedRun(self._settings, Role.PYTEST, self._title)
+                    own = self._own = JoinedRun(
+                        self._settings, Role.PYTEST, self._title, observer=self.journal
+                    )
                 except OSError as error:
                     raise AGBError(f"the run has no directory on this host: {error}") from error
             return own
@@ -239,7 +271,7 @@ class Pool:
             slot.session_id,
             image_id=params.image_id,
             reserved_labels=labels.write(),
-            on_death=lambda why: self._died(slot.slot, why),
+            on_death=functools.partial(self._died, slot.slot, slot.session_id),
         )
         return Lease(
             slot=slot.slot,

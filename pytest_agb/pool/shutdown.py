@@ -12,6 +12,7 @@ from pytest_agb.client import AGB, AGBError
 from pytest_agb.pool.joined_run import JoinedRun, RunIsOverError
 from pytest_agb.run import aside, endpoint, keeper_process, members, run_directory
 from pytest_agb.run.ownership import Ownership, roll_call
+from pytest_agb.store import history
 from pytest_agb.store.database import StateError
 from pytest_agb.store.facts import Fact
 from pytest_agb.store.slots import Slot, SlotState, Trouble
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pytest_agb.settings import Settings
+    from pytest_agb.store.history import Cost
 
 #: Seconds to wait for the keeper at the most, and without any progress. It goes on after that.
 DRAIN_SECONDS = 60.0
@@ -62,10 +64,18 @@ class Summary:
     keeper_still: str = ""
     #: Why the run's state can't be read, so that nothing else here says anything; empty where it can.
     unknown: str = ""
+    #: What they cost; ``None`` where that is not known.
+    cost: Cost | None = None
     #: Whether remote workers had sessions too, which only the listing tells anything of.
     elsewhere: bool = False
     #: What else people should know, of earlier runs too: of what could not be removed, say.
     notes: tuple[str, ...] = ()
+
+    @property
+    def left_behind(self) -> tuple[str, ...]:
+        """What is known or listed to be there: session IDs or, where these are not known, slots."""
+        known = (slot.session_id or f"of slot {slot.slot}" for slot in self.left)
+        return tuple(dict.fromkeys([*known, *(self.listed or ())]))
 
 
 def drain(
@@ -174,6 +184,7 @@ def _sum_up(process: JoinedRun, settings: Settings, progress: Callable[[int], No
         depth=told.get(Fact.DEPTH),
         times=tuple(loads(times)) if times else None,
         level=int(level) if level else None,
+        cost=history.read(process.state.database),
         keeper_log=keeper.log_tail(),
         keeper_given_up=keeper.given_up(),
         keeper_still=keeper.standstill(),

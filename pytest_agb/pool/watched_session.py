@@ -11,9 +11,8 @@ from pytest_agb import real
 from pytest_agb.client import (
     AGBError,
     AGBTimeoutError,
-    ImageNotFoundError,
-    NotFoundError,
     Session,
+    SessionGoneError,
     UnavailableError,
 )
 
@@ -25,10 +24,6 @@ if TYPE_CHECKING:
 
 #: Of waiting for answers that did not come, with none in between.
 _SILENT_SECONDS = 30.0
-#: Whose "not found" is the session's, rather than that of a port, an image or labels that show up late.
-_TELLING = frozenset(
-    {"/mcp", "/mcp/getSession", "/mcp/getMcpResource", "/mcp/getSessionInfo", "/mcp/refreshSessionIdleTime"}
-)
 
 
 class WatchedSession(Session):
@@ -61,7 +56,7 @@ class WatchedSession(Session):
         try:
             answer = super().send(request)
         except AGBError as error:
-            self._learn(error, began, telling=request.path in _TELLING)
+            self._learn(error, began)
             raise
         self._silent_seconds = 0.0
         return answer
@@ -73,17 +68,17 @@ class WatchedSession(Session):
         if result.error is None:
             self._silent_seconds = 0.0
         else:
-            self._learn(result.error, began, telling=True)
+            self._learn(result.error, began)
         return result
 
-    def _learn(self, error: AGBError, began: float, *, telling: bool) -> None:
+    def _learn(self, error: AGBError, began: float) -> None:
         if self.released:  # its lease is over: nothing was sent
             return
         if isinstance(error, AGBTimeoutError):
             self._was_silent(began)
         elif not isinstance(error, UnavailableError):  # which says nothing of the session, either way
             self._silent_seconds = 0.0
-            if telling and isinstance(error, NotFoundError) and not isinstance(error, ImageNotFoundError):
+            if isinstance(error, SessionGoneError):
                 self._on_death(f"it is gone: {error.message}")
 
     def _was_silent(self, began: float) -> None:

@@ -74,6 +74,22 @@ CREATE TABLE IF NOT EXISTS refusals (
     PRIMARY KEY (scope, image)
 );
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS history (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    user TEXT NOT NULL,
+    at REAL NOT NULL DEFAULT ((julianday('now') - 2440587.5) * 86400.0)
+);
+CREATE TRIGGER IF NOT EXISTS slot_moves AFTER UPDATE OF state ON slots WHEN OLD.state <> NEW.state BEGIN
+    INSERT INTO history (kind, name, state, user) VALUES ('slot', NEW.slot, NEW.state, NEW.user);
+END;
+CREATE TRIGGER IF NOT EXISTS want_begins AFTER INSERT ON wants BEGIN
+    INSERT INTO history (kind, name, state, user) VALUES ('want', NEW.want, 'waits', NEW.user);
+END;
+CREATE TRIGGER IF NOT EXISTS want_ends AFTER DELETE ON wants BEGIN
+    INSERT INTO history (kind, name, state, user) VALUES ('want', OLD.want, 'over', OLD.user);
+END;
 """
 
 #: What to do, by what SQLite says.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pytest_agb.client import AGBError, AuthenticationError, ImageNotFoundError
+from pytest_agb.client import AGBError, AuthenticationError, BudgetError, ImageNotFoundError
 from pytest_agb.store import error_text
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 class Scope(StrEnum):
     """What a refusal is about."""
 
-    #: The key: whatever is asked for is refused.
+    #: The key, or the run as a whole: whatever is asked for is refused.
     ACCOUNT = "account"
     IMAGE = "image"
 
 
 def scope(error: AGBError) -> Scope | None:
     """What the refusal of a create is about; ``None`` where the next one may do better."""
-    if isinstance(error, AuthenticationError):
+    if isinstance(error, (AuthenticationError, BudgetError)):
         return Scope.ACCOUNT
     if isinstance(error, ImageNotFoundError):
         return Scope.IMAGE

@@ -12,7 +12,7 @@ import pytest_agb.plugin
 #: Names that pytest does not document, and those that are xdist's; each with the only module that has it.
 PRIVATE = {
     r"\b_pytest\b|_fixtureinfo|name2fixturedefs|callspec|_pyfuncitem|_setupstate|_fixturemanager|capturemanager"
-    r"|getattr\([^)]*fixturenames|PYTEST_CURRENT_TEST": "pytest_internals.py",
+    r"|getattr\([^)]*fixturenames|PYTEST_CURRENT_TEST|reprcrash|addsection": "pytest_internals.py",
     r"\.workerinput|\.workeroutput|\"workerinput|\"workeroutput|PYTEST_XDIST": "controller.py",
 }
 

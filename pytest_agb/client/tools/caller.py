@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from json import dumps
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_agb.client.api import classify, direct_link, endpoints, stream_link
+from pytest_agb.client.calls import Happened
 from pytest_agb.client.errors import InvalidRequestError, RefusedError
 from pytest_agb.client.http import websocket
 from pytest_agb.client.tools.stream_output import StreamedOutput
@@ -50,10 +52,24 @@ class ToolCaller:
         Raises:
             AGBError: the call, or the tool, failed.
         """
-        try:
-            dumps(args, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise InvalidRequestError(f"The arguments of {name} can't be sent as JSON: {error}") from None
+        _written(name, args)
+        with self.observed(name, args) as call:
+            answer = self.run_part(name, args, tool_timeout_seconds)
+            call.answered(answer.text, answer.request_id)
+            return answer
+
+    def run_tool_with(
+        self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float = 0
+    ) -> ToolOutput:
+        """As `run_tool`, with arguments that their owner may change later: what was called is kept."""
+        return self.run_tool(name, loads(_written(name, args)), tool_timeout_seconds)
+
+    def observed(self, name: str, args: Mapping[str, Any]) -> Happened:
+        """Have a call told of as one, whatever it takes to make it; its parts are run by `run_part`."""
+        return Happened(self._session.agb.observer, self._session.session_id, name, args)
+
+    def run_part(self, name: str, args: Mapping[str, Any], tool_timeout_seconds: float = 0) -> ToolOutput:
+        """As `run_tool`, and nobody is told of it: the call that this is a part of is `observed`."""
         timeout = tool_timeout_seconds + self._session.agb.settings.tool_margin_seconds
         session_id, link = self._session.session_id, self._session.direct_link
         if link is not None and name in link.servers:
@@ -71,6 +87,18 @@ class ToolCaller:
         Raises:
             AGBError: the session has no stream. What is given may raise one, too.
         """
+        call = self.observed("run_code", {"code": code, "language": language, "timeout_s": timeout_s})
+        try:
+            output, heard = self._begin_stream(code, language, timeout_s)
+        except BaseException as error:
+            call.__exit__(type(error), error, None)
+            raise
+        call.streams(output.output, output.invocation_id)
+        return output, _told(call, output, heard)
+
+    def _begin_stream(
+        self, code: str, language: str, timeout_s: float
+    ) -> tuple[StreamedOutput, Generator[Heard, None, None]]:
         session_id, settings = self._session.session_id, self._session.agb.settings
         purpose = f"stream code in session {session_id}"
         # Asked for anew by each program: so no session holds what opens it.
@@ -90,3 +118,22 @@ class ToolCaller:
     def redact(self, text: str) -> str:
         """Blot the API key out of a text."""
         return self._session.agb.redact(text)
+
+
+def _written(name: str, args: Mapping[str, Any]) -> str:
+    try:
+        return dumps(args, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"The arguments of {name} can't be sent as JSON: {error}") from None
+
+
+def _told(
+    call: Happened, output: StreamedOutput, heard: Generator[Heard, None, None]
+) -> Generator[Heard, None, None]:
+    """Give what is ``heard``, and tell of the call when that is over."""
+    with call, contextlib.closing(heard):
+        try:
+            yield from heard
+        except GeneratorExit:
+            if not output.ended:  # the caller has given up
+                raise

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.client.errors import AGBError, InvalidRequestError, ToolError
+from pytest_agb.client.api.messages import redact
+from pytest_agb.client.errors import AGBError, CommandFailed, InvalidRequestError, ToolError
 from pytest_agb.client.tools.tool_results import CommandResult
 from pytest_agb.client.tools.tool_text import ShellOutput, read_shell_output
+from pytest_agb.secret import SHORTEST_SECRET, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_agb.client.tools.caller import ToolCaller
+
+#: Characters that an error has of a command's last line, and of all that it said.
+_MOST = 1000
 
 
 class Command:
@@ -32,12 +37,12 @@ class Command:
             args = _arguments(command, timeout_ms, cwd, envs)
             answer = self._tools.run_tool("shell", args, timeout_ms / 1000)
         except ToolError as error:
-            return self._tool_failed(error)
+            return self._tool_failed(error, envs)
         except AGBError as error:
             return CommandResult.failed(error)
         output = read_shell_output(answer.text or "")
         if output.complaint:
-            return self._failed(output, output.complaint, answer.request_id)
+            return self._failed(output, output.complaint, answer.request_id, envs)
         return CommandResult(
             success=True,
             request_id=answer.request_id,
@@ -50,23 +55,35 @@ class Command:
 
     execute = execute_command
 
-    def _tool_failed(self, error: ToolError) -> CommandResult:
+    def _tool_failed(self, error: ToolError, envs: Mapping[str, str] | None) -> CommandResult:
         output = read_shell_output(error.message)
         if output.plain is not None:
             return CommandResult.failed(error)
-        return self._failed(
-            output, output.complaint or output.stderr.strip() or error.message, error.request_id
-        )
+        complaint = output.complaint or output.stderr.strip() or error.message
+        return self._failed(output, complaint, error.request_id, envs)
 
-    def _failed(self, output: ShellOutput, complaint: str, request_id: str) -> CommandResult:
+    def _failed(
+        self, output: ShellOutput, complaint: str, request_id: str, envs: Mapping[str, str] | None
+    ) -> CommandResult:
+        # Values may be secrets, and an error is shown where what a command printed is not.
+        for name, value in (envs or {}).items():
+            if len(value) >= SHORTEST_SECRET:
+                complaint = redact(complaint, Secret(value), f"value of {name}")
+        message = _cut(self._tools.redact(complaint))
         return CommandResult.failed(
-            ToolError(self._tools.redact(complaint), request_id=request_id),
+            CommandFailed(message, request_id=request_id),
             output=output.output,
             exit_code=output.exit_code,
             stdout=output.stdout,
             stderr=output.stderr,
             trace_id=output.trace_id,
         )
+
+
+def _cut(complaint: str) -> str:
+    """Leave the beginning of the first line, and the end of the others. Half a secret would not be found."""
+    first, newline, more = complaint.partition("\n")
+    return f"{first[:_MOST]}{newline}{more[-_MOST:]}"
 
 
 def _arguments(

@@ -43,10 +43,13 @@ class FileSystem:
         try:
             if format not in ("text", "bytes"):
                 raise InvalidRequestError(f"format must be 'text' or 'bytes', not {format!r}")
-            content, request_id = self._bytes_of(path)
-            if format == "bytes":
-                return BinaryFileContentResult(True, "", request_id, content=content, size=len(content))
-            return FileContentResult(True, "", request_id, content=_decoded(path, content, request_id))
+            _require_path(path)
+            with self._tools.observed("read_file", {"path": path, "format": format}) as call:
+                content, request_id = self._bytes_of(path)
+                call.answered(None, request_id)
+                if format == "bytes":
+                    return BinaryFileContentResult(True, "", request_id, content=content, size=len(content))
+                return FileContentResult(True, "", request_id, content=_decoded(path, content, request_id))
         except AGBError as error:
             return kind.failed(error)
 
@@ -58,13 +61,17 @@ class FileSystem:
             if mode not in _MODES:
                 raise InvalidRequestError(f"Invalid write mode: {mode}. Must be one of {', '.join(_MODES)}")
             text = _writable(content)
-            while True:
-                chunk = text[written : written + CHUNK]
-                answer = self._tools.run_tool("write_file", {"path": path, "content": chunk, "mode": mode})
-                written += len(chunk)
-                mode = "append"
-                if written >= len(text):
-                    return BoolResult(True, "", answer.request_id, data=True)
+            with self._tools.observed("write_file", {"path": path, "content": text, "mode": mode}) as call:
+                while True:
+                    chunk = text[written : written + CHUNK]
+                    answer = self._tools.run_part(
+                        "write_file", {"path": path, "content": chunk, "mode": mode}
+                    )
+                    written += len(chunk)
+                    mode = "append"
+                    if written >= len(text):
+                        call.answered(answer.text, answer.request_id)
+                        return BoolResult(True, "", answer.request_id, data=True)
         except AGBError as error:
             if written:
                 error.hint = f"{path} holds the first {written:,} characters only. {error.hint}".rstrip()
@@ -166,7 +173,7 @@ class FileSystem:
 
     def _bytes_of(self, path: str) -> tuple[bytes, str]:
         """Read a whole file. Always as bytes: a border between two text chunks may cut a character in two."""
-        answer = self._run("get_file_info", path)
+        answer = self._tools.run_part("get_file_info", {"path": path})
         info = read_file_info(answer.text or "")
         if not info or info.get("isDirectory") is True:
             raise ToolError(f"Path does not exist or is a directory: {path}", request_id=answer.request_id)
@@ -176,7 +183,8 @@ class FileSystem:
         offset = 0
         while offset < size:
             length = min(CHUNK, size - offset)
-            answer = self._run("read_file", path, offset=offset, length=length, format="binary")
+            piece = {"path": path, "offset": offset, "length": length, "format": "binary"}
+            answer = self._tools.run_part("read_file", piece)
             part = _from_base64(path, answer)
             if not part:
                 break  # it was cut short meanwhile

@@ -28,12 +28,13 @@ class ShellOutput:
 
     @property
     def complaint(self) -> str:
-        """Why the command failed, or an empty string if it did not."""
+        """Why the command failed, or an empty string if it did not. The first line says most."""
         if self.exit_code in (0, None):
             return ""
         stderr = self.stderr.strip()
-        status = f"exit status {self.exit_code}"
-        return f"{stderr[-1000:]} ({status})" if stderr else status
+        last = stderr.rpartition("\n")[2].strip()
+        status = f"exit status {self.exit_code}" + (f": {last}" if last else "")
+        return f"{status}\n{stderr}" if "\n" in stderr else status
 
 
 def read_shell_output(text: str) -> ShellOutput:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_agb.plugin.report import cost_lines
+from pytest_agb.plugin.stash import JOB_SUMMARY
 from pytest_agb.wording import sessions
 
 if TYPE_CHECKING:
@@ -19,15 +21,33 @@ class SummaryReport:
     """A plugin of the controller, at the end of a run that used sessions."""
 
     def __init__(self, summary: Summary, settings: Settings) -> None:
-        self._summary = summary
+        self.summary = summary
         self._settings = settings
 
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> None:
         """Say what became of the run's sessions."""
-        for line in lines(self._summary, self._settings, verbosity=config.get_verbosity()):
+        said = lines(self.summary, self._settings, verbosity=config.get_verbosity())
+        if self.summary.cost is not None:
+            said[:0] = cost_lines.lines(self.summary.cost, verbosity=config.get_verbosity())
+        failures = [*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())]
+        if failures:
+            from pytest_agb.plugin.report import verdicts  # only where a test has failed: start-up time
+
+            said[:0] = verdicts.lines(failures)
+        if JOB_SUMMARY in config.stash:
+            from pytest_agb.plugin.outlets import github  # as above
+
+            said += github.tell(config.stash[JOB_SUMMARY], failures, said, self._left())
+        for line in said:
             terminalreporter.write_line(line)
+
+    def _left(self) -> str:
+        """What is left behind, and what deletes it; empty if nothing is."""
+        left = self.summary.left_behind
+        command = f"to delete what is left: pytest-agb sweep --run {self._settings.run_id}"
+        return f"{sessions(len(left))} may be left: {', '.join(left)}; {command}" if left else ""
 
 
 def lines(summary: Summary, settings: Settings, *, verbosity: int = 0) -> list[str]:

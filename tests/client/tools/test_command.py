@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.standin import StandIn, ToolError
 
-from pytest_agb import InvalidRequestError, Session
+from pytest_agb import CommandFailed, InvalidRequestError, Session
 from pytest_agb import ToolError as ClientToolError
 
 
@@ -38,7 +38,11 @@ def test_output_is_both_streams(service: StandIn, session: Session) -> None:
 
 @pytest.mark.parametrize(
     ("stderr", "said"),
-    [("", "exit status 3"), ("no such thing\n", "no such thing (exit status 3)")],
+    [
+        ("", "exit status 3"),
+        ("no such thing\n", "exit status 3: no such thing"),
+        ("Traceback ...\nKeyError: 1\n", "exit status 3: KeyError: 1\nTraceback ...\nKeyError: 1"),
+    ],
 )
 def test_a_command_that_fails_says_how(service: StandIn, session: Session, stderr: str, said: str) -> None:
     service.tools["shell"] = lambda *_: answer("out", stderr, 3)
@@ -48,7 +52,10 @@ def test_a_command_that_fails_says_how(service: StandIn, session: Session, stder
     assert not result.success
     assert result.error_message == said
     assert (result.exit_code, result.stdout, result.stderr) == (3, "out", stderr)
-    assert said in repr(result)
+    first_line = said.partition("\n")[0]
+    assert f"success=False, error_message={first_line!r}, exit_code=3" in repr(result)
+    with pytest.raises(CommandFailed, match=first_line):
+        result.check()
 
 
 @pytest.mark.parametrize(
@@ -84,6 +91,19 @@ def test_other_text_is_the_output(service: StandIn, session: Session, text: str)
     assert (result.output, result.exit_code, result.stdout) == (text, None, "")
 
 
+def test_a_commands_error_holds_no_value_of_its_environment_not_even_half_of_one(
+    service: StandIn, session: Session
+) -> None:
+    secret = "sesame-" * 20
+    service.tools["shell"] = lambda *_: answer("", f"begin\n{secret}{'x' * 950}\nno {secret} here\n", 3)
+
+    result = session.command.execute("x", envs={"TOKEN": secret, "FLAG": "1"})
+
+    assert "exit status 3: no [value of TOKEN] here" in repr(result)
+    assert "sesame" not in f"{result!r} {result.error} {result.error_message}"
+    assert len(result.error_message) < 2_100
+
+
 def test_a_tool_error_in_the_shells_format_is_read(service: StandIn, session: Session) -> None:
     def fail(*_: object) -> str:
         raise ToolError(json.dumps({"stdout": "some", "stderr": "timed out", "errorCode": 124}))
@@ -94,7 +114,7 @@ def test_a_tool_error_in_the_shells_format_is_read(service: StandIn, session: Se
 
     assert isinstance(result.error, ClientToolError)
     assert (result.exit_code, result.stdout) == (124, "some")
-    assert result.error_message == "timed out (exit status 124)"
+    assert result.error_message == "exit status 124: timed out"
 
 
 def test_a_tool_error_in_plain_text_is_the_message(service: StandIn, session: Session) -> None:
