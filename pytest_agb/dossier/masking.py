@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_agb.secret import SHORTEST_SECRET
+from pytest_agb.secret import SHORTEST_SECRET, Secret
 
 #: What opens something, in the query of a URL.
 _IN_URLS = re.compile(r"(?i)([?&](?:auth_?code|[a-z_-]*token|ticket|[a-z_-]*key|signature)=)[^&\s\"'<>]+")
@@ -16,40 +17,43 @@ _SHORTEST_LINE = 12
 HIDDEN = "<hidden>"
 
 
-class _Names(dict[str, str]):
-    """Secrets, and what is shown in their place."""
-
-    def __repr__(self) -> str:
-        return HIDDEN
-
-
 class Mask:
     """Blots out what it has learned."""
 
     def __init__(self) -> None:
-        self._names = _Names()
+        #: The longest first, since one may be a part of another; each with what is shown in its place.
+        self._secrets: list[tuple[Secret, str]] = []
+        #: Hashes of the secrets, to find in no time what is known.
+        self._known: set[int] = set()
+        self._learning = threading.Lock()
 
     def learn(self, secret: str, name: str) -> None:
         """Show ``name`` in place of ``secret`` from now on."""
-        if len(secret) >= SHORTEST_SECRET and secret not in self._names:
-            # As it is, and as programs print what holds quotes or line breaks.
-            self._names.update(dict.fromkeys((secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]), name))
-            # A text may be cut between the lines of one that has several: a private key, say.
-            lines = [line for line in secret.split("\n") if len(line) >= _SHORTEST_LINE]
-            self._names.update(dict.fromkeys(lines, name))
+        if len(secret) < SHORTEST_SECRET or hash(secret) in self._known:
+            return
+        # A text may be cut between the lines of one that has several: a private key, say.
+        lines = [line for line in secret.split("\n") if len(line) >= _SHORTEST_LINE]
+        # As it is, and as programs print what holds quotes or line breaks.
+        forms = {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], *lines}
+        with self._learning:
+            new = [(Secret(form), name) for form in forms if hash(form) not in self._known]
+            # A list of its own: others may be reading the one that there is.
+            self._secrets = sorted(
+                self._secrets + new, key=lambda known: len(known[0].reveal()), reverse=True
+            )
+            self._known.update(map(hash, forms))
 
     def learn_envs(self, envs: object) -> None:
         """Show the names of environment variables in place of their values."""
         if isinstance(envs, Mapping):
             for name, value in envs.items():
-                if value not in self._names:  # which costs less than what follows
+                if hash(value) not in self._known:  # which costs less than what follows
                     self.learn(str(value), f"value of {name}")
 
     def text(self, text: str) -> str:
         """Mask a text. What cuts it comes after that: half a secret is not found."""
-        # The longest first: one may be a part of another.
-        for secret in sorted(self._names, key=len, reverse=True):
-            text = text.replace(secret, f"[{self._names[secret]}]")
+        for secret, name in self._secrets:
+            text = text.replace(secret.reveal(), f"[{name}]")
         return _IN_URLS.sub(rf"\g<1>{HIDDEN}", text)
 
     def value(self, value: Any) -> Any:

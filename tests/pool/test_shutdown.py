@@ -145,7 +145,7 @@ def test_a_create_without_an_answer_is_told_apart_from_what_is_left(
     pool.release(pool.acquire(PARAMS))
     pool.close()
     eventually(lambda: not service.live_sessions(), "it is deleted")
-    service.fault("/mcp/listSession", "503", times=1000)  # else it would say that there is none
+    service.fault("/sdk/ListSession", "503", times=1000)  # else it would say that there is none
     spoil(
         settings,
         "INSERT INTO slots (slot, state, spec, member, idle_timeout, created_at, expires_at, note) "
@@ -156,7 +156,7 @@ def test_a_create_without_an_answer_is_told_apart_from_what_is_left(
 
     assert summary is not None
     first, name, sweep = lines(summary, settings)
-    assert first == "agb: 1 session created, 1 deleted, 1 unanswered, 0 kept, 0 left"
+    assert first.startswith("agb: 1 session created, 1 deleted, 1 unanswered, 0 kept, 0 left, the service ")
     assert name == "agb: a session of slot 0123 may be there: its create has no good answer: no connection"
     assert sweep.startswith("agb: to delete what may be there: pytest-agb sweep --run run-00000001")
     spoil(settings, "UPDATE slots SET state = 'gone'")
