@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_agb.client import AGBError, SessionLostError
 from pytest_agb.dossier import picture, verdict
-from pytest_agb.plugin import leased_session, pytest_internals, scopes
+from pytest_agb.plugin import leased_session, pytest_internals, scopes, told
 from pytest_agb.plugin.outlets import html, terminal, user_properties
 from pytest_agb.plugin.stash import SETTINGS
 
@@ -39,7 +39,8 @@ def tell(
     settings = item.config.stash[SETTINGS]
     error = excinfo.value
     dossier = picture.of_failure(journal, settings, error=error, phase=str(report.when), shared=ids)
-    terminal.show(report, dossier, error)
+    if not item.stash.get(told.ELSEWHERE, False):
+        terminal.show(report, dossier, error)
     user_properties.add(item, report, dossier)
     html.add(item.config, report, dossier)
     if dossier["verdict"] == verdict.LOST:

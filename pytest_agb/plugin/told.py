@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_agb.client import AuthenticationError
 from pytest_agb.plugin.pytest_internals import test_that_asks
 from pytest_agb.plugin.stash import SETTINGS
@@ -12,16 +14,18 @@ from pytest_agb.pool.acquire import REMEMBERED
 from pytest_agb.run import run_directory
 
 if TYPE_CHECKING:
-    import pytest
-
     from pytest_agb.client import AGBError
+
+#: Of a test: whether another one has its error in full, so that its own report need not tell it again.
+ELSEWHERE: pytest.StashKey[bool] = pytest.StashKey()
 
 
 def once(request: pytest.FixtureRequest, error: AGBError) -> str:
     """What is said of ``error`` in the test that asks: all of it, or which test on this host has that."""
-    test = test_that_asks(request).nodeid
-    first = _first(request.config, test, error)
-    return str(error) if first == test else f"{type(error).__name__}, as {first} has it in full"
+    item = test_that_asks(request)
+    first = _first(request.config, item.nodeid, error)
+    item.stash[ELSEWHERE] = first != item.nodeid
+    return f"{type(error).__name__}, as {first} has it in full" if item.stash[ELSEWHERE] else str(error)
 
 
 def _first(config: pytest.Config, test: str, error: AGBError) -> str:

@@ -121,7 +121,7 @@ def test_a_listing_that_ignores_the_filter_costs_no_foreign_session(
 def test_labels_that_show_up_late_are_asked_for_again(service: StandIn, account: Account) -> None:
     service.add_session(ours())
     service.labels_readable_seconds = 0.4
-    settings = SweepSettings(unlabelled_seconds=0.2)
+    settings = SweepSettings(unlabelled_seconds=0.5)
 
     outcome = sweep(account, Selection(), clock=lambda: NOW, settings=settings)
 
