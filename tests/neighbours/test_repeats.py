@@ -6,6 +6,7 @@ import pytest
 from support.mocks import SANDBOX, TRIED, WAYS, answer_tools, joined
 from support.suite import USE, Suite, uses
 
+LOADS = ("flaky",)
 TESTS = """
     from flaky import flaky
 

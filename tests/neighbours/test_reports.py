@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from support.standin import StandIn, StandInSession
 
+LOADS = ("html", "html_fixtures", "metadata")
+
 SECRET = "sesame-env-1234"
 SUITE = """
     import os
