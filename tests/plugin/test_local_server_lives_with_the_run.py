@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.deadline import eventually
+from support.locks import holder
 from support.variants import slow_but
 
 SUITE = """
@@ -34,16 +35,8 @@ WAITS = """
 
 def servers(temp_directory: Path) -> list[int]:
     """Process IDs of the local servers whose run's directory is below ``temp_directory``."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                directory = (entry / "cwd").readlink()
-            except OSError:
-                continue
-            if directory.is_relative_to(temp_directory) and "pytest-agb-" in str(directory):
-                found.append(int(entry.name))
-    return found
+    found = {holder(path) for path in temp_directory.glob("pytest-agb-*/run-*/server.alive")}
+    return sorted(pid for pid in found if pid is not None)
 
 
 def start(directory: Path, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
@@ -145,20 +138,14 @@ def test_survives_the_worker_that_started_it(
 def test_a_server_that_was_killed_is_replaced(pytester: pytest.Pytester, temp_directory: Path) -> None:
     pytester.makepyfile(
         """
-        import json, os, pathlib, signal, tempfile, time
-
-        def cwd(entry):
-            try:
-                return os.readlink(entry / "cwd")
-            except OSError:
-                return None
+        import fcntl, os, pathlib, signal, struct, tempfile, time
 
         def test_kills_it(agb_session):
-            (run,) = pathlib.Path(tempfile.gettempdir()).glob("pytest-agb-*/run-*")
-            pids = [int(entry.name) for entry in pathlib.Path("/proc").iterdir() if entry.name.isdigit()
-                    and cwd(entry) == str(run)]
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
+            (alive,) = pathlib.Path(tempfile.gettempdir()).glob("pytest-agb-*/run-*/server.alive")
+            with alive.open("r+") as file:  # it is the server's lock
+                lock = struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0)
+                *_, pid = struct.unpack("hhqqi", fcntl.fcntl(file, fcntl.F_GETLK, lock))
+            os.kill(pid, signal.SIGKILL)
             while agb_session.command.execute_command("true").success:
                 time.sleep(0.01)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.deadline import eventually
 from support.local_server import environment
+from support.locks import holder
 from support.ordinary_user import ordinary_user
 from support.variants import slow_but
 
@@ -110,14 +111,9 @@ def test_the_next_run_is_as_if_the_first_had_never_been(
 
 
 def kill_all_of(place: Path, run: subprocess.Popen[str]) -> None:
-    """Kill a run with its keeper and its server, which live in its directory, all at once."""
-    background = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").readlink().is_relative_to(place / "tmp"):
-                background.append(int(process.name))
-        except OSError:  # it has ended, or is another user's
-            continue
-    assert len(background) >= 2
+    """Kill a run with its keeper and its server, all at once."""
+    found = {holder(path) for path in (place / "tmp").glob("pytest-agb-*/run-*/*.alive")}
+    background = [pid for pid in found if pid is not None]
+    assert len(background) == 2
     for pid in (run.pid, *background):
         os.kill(pid, signal.SIGKILL)
