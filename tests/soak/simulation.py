@@ -420,12 +420,13 @@ class Run:
 
         self._until(nothing, f"slots are left: {self._state.slots.left()}")
         sessions = self._service.sessions
+        there = {name for name in self._service.live() if sessions[name].labels["agb_run"] == run_id}
+        kept = set(self._kept())
         left = {
             name
-            for name in self._service.live()
-            if sessions[name].labels["agb_run"] == run_id
+            for name in there - kept
             # Refused, and listed when nobody looked any more: the idle timeout's.
-            and not (sessions[name].denied and self._service.label_lag > 0)
+            if not (sessions[name].denied and self._service.label_lag > 0)
         }
-        kept = set(self._kept())
-        assert left == kept, f"left: {left - kept}, lost: {kept - left}"
+        assert not left
+        assert kept <= there, "a session that is the user's was deleted"
