@@ -5,17 +5,15 @@ A call is kept as it came, which takes microseconds; it is read when somebody as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_agb import real
-from pytest_agb.client.api.messages import redact
+from pytest_agb.client.api.messages import redact_envs
 from pytest_agb.client.results import brief
-from pytest_agb.secret import SHORTEST_SECRET, Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -77,11 +75,7 @@ class Call:
         return f"Call({', '.join(f'{key}={value!r}' for key, value in facts.items())})"
 
     def _masked(self, text: str) -> str:
-        envs = self.args.get("envs")
-        for name, value in envs.items() if isinstance(envs, Mapping) else ():
-            if isinstance(value, str) and len(value) >= SHORTEST_SECRET:
-                text = redact(text, Secret(value), f"value of {name}")
-        return text
+        return redact_envs(text, self.args.get("envs"))
 
 
 class Happened:

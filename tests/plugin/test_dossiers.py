@@ -140,6 +140,7 @@ def test_terminal_and_junit_say_what_happened_and_what_to_do_and_no_secret(
         if name != "test_quota":
             assert len(set(re.findall(r"session (session-\d{6}):", shown[name]))) == 1, shown[name]
     assert "AGB session" not in shown["test_another_kind_of_failure"]
+    assert "]5678" not in output, "what is left of a value that begins as another one does"
     for name in ("test_exit_status", "test_hook", "test_quota"):
         assert "pytest_agb/" not in shown[name]
     result.stdout.fnmatch_lines(

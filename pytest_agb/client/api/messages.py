@@ -10,13 +10,11 @@ import enum
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from json import loads
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_agb.client import errors
 from pytest_agb.client.api.json_values import text_of
-
-if TYPE_CHECKING:
-    from pytest_agb.secret import Secret
+from pytest_agb.secret import SHORTEST_SECRET, Secret
 
 
 class Repeat(enum.Enum):
@@ -145,6 +143,17 @@ def redact(value: Any, secret: Secret, name: str = "API key") -> Any:
         else:
             new.extend(map(copy, old))
     return result
+
+
+def redact_envs(text: str, envs: object) -> str:
+    """Replace the values of environment variables, which may be secrets, by their names."""
+    if not isinstance(envs, Mapping):
+        return text
+    values = [(name, value) for name, value in envs.items() if isinstance(value, str)]
+    for name, value in sorted(values, key=lambda item: -len(item[1])):  # one may be a part of another
+        if len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, f"[value of {name}]")
+    return text
 
 
 def _blot_out(text: str, secret: Secret, name: str) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_agb.client.api.messages import redact
+from pytest_agb.client.api.messages import redact_envs
 from pytest_agb.client.errors import AGBError, CommandFailed, InvalidRequestError, ToolError
 from pytest_agb.client.tools.tool_results import CommandResult
 from pytest_agb.client.tools.tool_text import ShellOutput, read_shell_output
-from pytest_agb.secret import SHORTEST_SECRET, Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,10 +65,7 @@ class Command:
         self, output: ShellOutput, complaint: str, request_id: str, envs: Mapping[str, str] | None
     ) -> CommandResult:
         # Values may be secrets, and an error is shown where what a command printed is not.
-        for name, value in (envs or {}).items():
-            if len(value) >= SHORTEST_SECRET:
-                complaint = redact(complaint, Secret(value), f"value of {name}")
-        message = _cut(self._tools.redact(complaint))
+        message = _cut(self._tools.redact(redact_envs(complaint, envs)))
         return CommandResult.failed(
             CommandFailed(message, request_id=request_id),
             output=output.output,
