@@ -16,8 +16,8 @@ from support.suite import Suite
 from pytest_agb.labels import RUN
 from pytest_agb.run import members
 
-#: Runs a command as process 1 of process IDs of its own; killed, it takes them all along.
-CONTAINER = ("unshare", "-Ur", "-p", "-f", "--mount-proc", "--kill-child")
+#: Runs a command as process 1 of process IDs of its own, as the same user; killed, it takes them all along.
+CONTAINER = ("unshare", "-Uc", "-p", "-f", "--mount-proc", "--kill-child")
 
 JOINS = """
 import os, sys
