@@ -22,7 +22,6 @@ Standard library only: the controller looks here at the end of every run, whethe
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import tempfile
 from pathlib import Path
@@ -108,7 +107,7 @@ def retire(run: Path) -> Path:
     if run.name.startswith(ENDED):
         return run
     # A run before may have had the same ID, and its directory still be there.
-    return run.rename(run.with_name(f"{ENDED}{run.name}-{secrets.token_hex(4)}"))
+    return run.rename(run.with_name(f"{ENDED}{run.name}-{os.urandom(4).hex()}"))
 
 
 def exists(run_id: str, temp: str = "") -> bool:

@@ -11,16 +11,9 @@ import pytest
 from support.deadline import eventually
 from support.small_disk import CRUMBLE, FILL, NEARLY_FILL, SEAL, on_a_small_disk
 from support.suite import Suite, background_processes, options
+from support.variants import WORKERS_AND_SCOPES
 
-pytestmark = pytest.mark.parametrize(
-    ("workers", "scope"),
-    [
-        pytest.param([], "function", id="plain-function"),
-        pytest.param(["-n2"], "session", id="xdist-session", marks=pytest.mark.slow),
-        pytest.param([], "session", id="plain-session", marks=pytest.mark.slow),
-        pytest.param(["-n2"], "function", id="xdist-function", marks=pytest.mark.slow),
-    ],
-)
+pytestmark = WORKERS_AND_SCOPES
 
 #: In the test that spoils it, the session lives on.
 SUITE = """

@@ -9,18 +9,10 @@ import time
 import pytest
 from support.deadline import eventually
 from support.suite import FOREIGN, WAITS, Suite, options
-from support.variants import slow_but
+from support.variants import WORKERS_AND_SCOPES, slow_but
 
 #: Without xdist and with it, a sandbox for each test and one for all: one pair by default, all with `-m ""`.
-pytestmark = pytest.mark.parametrize(
-    ("workers", "scope"),
-    [
-        pytest.param([], "function", id="plain-function"),
-        pytest.param(["-n2"], "session", id="xdist-session", marks=pytest.mark.slow),
-        pytest.param([], "session", id="plain-session", marks=pytest.mark.slow),
-        pytest.param(["-n2"], "function", id="xdist-function", marks=pytest.mark.slow),
-    ],
-)
+pytestmark = WORKERS_AND_SCOPES
 
 
 @pytest.mark.parametrize(

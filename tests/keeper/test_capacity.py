@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from support.keeper_bench import Bench
+from support.keeper_bench import SPEC, Bench
 
 from pytest_agb.client import QuotaError, ThrottledError
 from pytest_agb.keeper.capacity import Capacity, Limit
@@ -147,3 +147,22 @@ def test_no_room_is_told_only_while_there_is_none(bench: Callable[..., Bench]) -
     capacity.ceiling(0)
     capacity.planned(total=1, unserved=1)
     assert not run.state.facts.get(Fact.NO_ROOM)
+
+
+def test_a_session_past_its_lifetime_that_is_not_seen_gone_keeps_no_kept_one(
+    bench: Callable[..., Bench],
+) -> None:
+    """It is on its way out for ever; the user's is given up for the test that waits all the same."""
+    run = bench(keep_failed=True, max_sessions=2)
+    for number, slot in enumerate(("lapsed", "kept")):
+        run.begin(slot)
+        run.state.slots.ready(slot, f"session-{number}")
+        run.state.waiters.ask(SPEC, member="worker", user="test_it")
+    run.state.slots.deleting("lapsed")
+    run.state.slots.lapsed("lapsed")
+    run.state.slots.keep("kept", "a test")
+    run.state.waiters.ask("another", member="worker", user="test_it")
+
+    Capacity(run.state, run.settings, lambda: 1000.0).planned(total=1, unserved=1)
+
+    assert run.state.slots.kept() == []

@@ -33,6 +33,7 @@ def test_wrong_key_is_remembered(
     assert (
         result.stdout.str().count("Check AGB_API_KEY") == 2
     )  # the error, and what is next: the rest say where
+    assert result.stdout.str().count("- AGB session -") == 1
     line = "no AGB session: AuthenticationError, as test_*.py::test_it[[]0[]] has it in full"
     result.stdout.fnmatch_lines([line] * 4)
     assert cloud.count("/mcp/createSession") <= 2  # for the first test and, ahead, for the second
